@@ -1,0 +1,18 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+"""Models: backbone, neck, head and target generator, and the algorithm that joins them."""
+
+from .algorithms import DeFusionPP
+from .backbones import DeFusionViT
+from .data_preprocessors import FusionDataPreprocessor
+from .heads import DeFusionHead
+from .necks import DeFusionDecoder
+from .target_generators import CUDTargetGenerator
+
+__all__ = [
+    'CUDTargetGenerator',
+    'DeFusionDecoder',
+    'DeFusionHead',
+    'DeFusionPP',
+    'DeFusionViT',
+    'FusionDataPreprocessor',
+]

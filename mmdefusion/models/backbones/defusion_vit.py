@@ -1,0 +1,185 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+"""The backbone: a ViT encoder for both images, their decomposition, and the fused features."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from mmdefusion.registry import MODELS
+from mmdefusion.utils.pretrained import load_pretrained
+
+from ..layers import (
+    Block,
+    CommonUniqueDecomposition,
+    DecomposedTokens,
+    FeatureFusion,
+    TokenGrid,
+    get_arch,
+    patchify,
+    reflect_pad,
+    sincos_positions,
+    to_map,
+    window_shift,
+)
+from ..layers.init import init_vit_weights
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class PatchEmbed(nn.Module):
+    """Linear embedding of patches; the weight is kept as a convolution's, under the name that timm and MAE give it."""
+
+    def __init__(self, in_channels: int, dims: int, patch_size: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(in_channels, dims, patch_size, patch_size)
+
+    def forward(self, image: Tensor, grid: TokenGrid) -> Tensor:
+        """(N, C, h*p, w*p) -> (N, L, D)."""
+        patches = patchify(image, grid, self.proj.kernel_size[0])
+        return F.linear(patches, self.proj.weight.flatten(1), self.proj.bias)
+
+
+@MODELS.register_module()
+class DeFusionViT(BaseModule):
+    """ViT encoder with common and unique decomposition and fusion (DeFusion++, Liang et al., arXiv 2410.12274).
+
+    It takes RGB images with values in [0, 1] of any size and normalises them with ImageNet statistics itself.
+
+    Args:
+        arch: ``'tiny'`` (the published ViT-T/16), ``'nano'`` (for CPUs), or a dict of sizes, see
+            :func:`mmdefusion.models.layers.get_arch`.
+        in_channels: Channels C of one image.
+        out_type: Features that :meth:`forward` returns: ``'fused'``, ``'common'`` or ``'unique'`` of D channels, or
+            ``'concat'``: common, both unique ones and fused, 4D channels. ``'unique'`` is the sum of both.
+        drop_path_rate: Stochastic depth of the encoder, rising linearly from 0 to this with depth.
+        with_cp: Recompute the encoder's and the decomposition's activations in the backward pass to save memory.
+        init_cfg: ``dict(type='Pretrained', checkpoint=..., prefix=...)`` loads a pretraining checkpoint of this package
+            (``prefix='backbone.'``), or the encoder from public ViT, MAE or TinyMIM weights (without prefix).
+    """
+
+    def __init__(
+        self,
+        arch: str | dict = 'tiny',
+        in_channels: int = 3,
+        out_type: str = 'fused',
+        drop_path_rate: float = 0.0,
+        with_cp: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if out_type not in ('fused', 'common', 'unique', 'concat'):
+            raise ValueError(f"out_type must be 'fused', 'common', 'unique' or 'concat', got {out_type!r}")
+        self.arch = get_arch(arch)
+        self.in_channels = in_channels
+        self.out_type = out_type
+        self.with_cp = with_cp
+        dims, depth = self.arch.embed_dims, self.arch.depth
+        drop_paths = torch.linspace(0, drop_path_rate, depth).tolist()
+        self.patch_embed = PatchEmbed(in_channels, dims, self.arch.patch_size)
+        self.blocks = nn.ModuleList(
+            Block(dims, self.arch.num_heads, self.arch.mlp_ratio, drop_path) for drop_path in drop_paths
+        )
+        self.norm = nn.LayerNorm(dims, eps=1e-6)
+        self.skip_norms = nn.ModuleList(nn.LayerNorm(dims, eps=1e-6) for _ in range(2))
+        self.decomposition = CommonUniqueDecomposition(self.arch)
+        self.skip_decomposition = CommonUniqueDecomposition(self.arch)
+        self.fusion = FeatureFusion(self.arch)
+        mean = (IMAGENET_MEAN * in_channels)[:in_channels]
+        std = (IMAGENET_STD * in_channels)[:in_channels]
+        self.register_buffer('mean', torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer('std', torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        init_vit_weights(self)
+
+    def init_weights(self) -> None:
+        """Loads the weights that ``init_cfg`` names; without it the weights stay as they were constructed.
+
+        Raises:
+            ValueError: Nothing in the file matches, or ``init_cfg`` is of another type than 'Pretrained'.
+        """
+        if self.init_cfg and not self.is_init:
+            load_pretrained(self, self.init_cfg)
+        self._is_init = True
+
+    def _run(self, module: nn.Module, *args: object) -> Tensor | tuple[Tensor, Tensor]:
+        if self.with_cp and self.training:
+            return checkpoint(module, *args, use_reentrant=False)
+        return module(*args)
+
+    def encode(self, images: Tensor, grid: TokenGrid) -> tuple[Tensor, Tensor]:
+        """Runs the encoder.
+
+        Args:
+            images: RGB in [0, 1], (N, C, h*p, w*p).
+            grid: The token grid of the images.
+
+        Returns:
+            Deep tokens (after the last block and the norm) and shallow tokens (around the first block), (N, L, D) each.
+        """
+        x = self.patch_embed((images - self.mean) / self.std, grid)
+        x = x + sincos_positions(grid, x.size(-1), x.device).to(x.dtype)
+        shift = window_shift(grid, x.device)
+        for index, block in enumerate(self.blocks):
+            before = x
+            x = self._run(block, x, grid.num_windows, shift if index % 2 else None)
+            if index == 0:
+                shallow = self.skip_norms[0](before) + self.skip_norms[1](x)
+        return self.norm(x), shallow
+
+    def decompose(self, x1: Tensor, x2: Tensor | None = None) -> DecomposedTokens:
+        """Decomposes pairs of images into common and unique parts.
+
+        Args:
+            x1: First images, RGB in [0, 1], (N, C, H, W) of any H and W; reflected at the bottom and right to whole
+                patches and windows.
+            x2: Second images of the same shape; None stands for ``x1`` again.
+
+        Returns:
+            The parts, on the padded grid.
+        """
+        image_size = tuple(x1.shape[-2:])
+        patch_size = self.arch.patch_size
+        grid = TokenGrid.of_image(*image_size, patch_size, self.arch.window_size)
+        images = reflect_pad(
+            x1 if x2 is None else torch.cat([x1, x2]), grid.height * patch_size, grid.width * patch_size
+        )
+        deep, shallow = self.encode(images, grid)
+        if x2 is None:
+            deep, shallow = deep.repeat(2, 1, 1), shallow.repeat(2, 1, 1)
+        common, unique = self._run(self.decomposition, deep, grid.num_windows)
+        skip_common, skip_unique = self._run(self.skip_decomposition, shallow, grid.num_windows)
+        return DecomposedTokens(common, unique, skip_common, skip_unique, grid, image_size)
+
+    def fuse(self, tokens: DecomposedTokens) -> Tensor:
+        """Fused tokens Z' of the parts, (N, L, D)."""
+        return self._run(self.fusion, tokens)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Feature maps for a neck or head of a detector or segmentor.
+
+        Args:
+            x: One image (N, C, H, W) or two along the channels (N, 2C, H, W), RGB in [0, 1].
+
+        Returns:
+            One map (N, D, h, w), 4D channels for ``out_type='concat'``, with h = ceil(H / p), w = ceil(W / p).
+        """
+        if x.size(1) not in (self.in_channels, 2 * self.in_channels):
+            raise ValueError(
+                f'DeFusionViT expects {self.in_channels} channels (one image) or {2 * self.in_channels} (two), '
+                f'got an input of shape {tuple(x.shape)}'
+            )
+        tokens = self.decompose(*x.split(self.in_channels, dim=1))
+        parts = []
+        if self.out_type in ('common', 'concat'):
+            parts.append(tokens.common + tokens.skip_common)
+        if self.out_type in ('unique', 'concat'):
+            unique = (tokens.unique + tokens.skip_unique).chunk(2)
+            parts.extend([sum(unique)] if self.out_type == 'unique' else unique)
+        if self.out_type in ('fused', 'concat'):
+            parts.append(self.fuse(tokens))
+        rows, columns = (-(-side // self.arch.patch_size) for side in tokens.image_size)
+        return (to_map(torch.cat(parts, dim=-1), tokens.grid)[..., :rows, :columns],)

@@ -1,0 +1,157 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+"""The decoder: images from decomposed, fused and masked tokens."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmdefusion.registry import MODELS
+
+from ..layers import Block, DecomposedTokens, FusionArch, TokenGrid, get_arch, sincos_positions, unpatchify, window_shift
+from ..layers.init import init_vit_weights
+
+
+class Decomposition(NamedTuple):
+    """Images that the decoder makes, (N, C, H, W) each, RGB, nominally in [0, 1] but not clamped.
+
+    Attributes:
+        common: What both sources show.
+        unique1: What only the first source shows.
+        unique2: What only the second source shows.
+        fused: The fused image.
+        masked: The image reconstructed from a few of the tokens; None outside pretraining.
+    """
+
+    common: Tensor
+    unique1: Tensor
+    unique2: Tensor
+    fused: Tensor
+    masked: Tensor | None = None
+
+
+class PixelHead(nn.Module):
+    """One block and a linear map from a token to its patch."""
+
+    def __init__(self, arch: FusionArch, out_channels: int) -> None:
+        super().__init__()
+        self.block = Block(arch.embed_dims, arch.num_heads, arch.mlp_ratio)
+        self.pred = nn.Linear(arch.embed_dims, out_channels * arch.patch_size**2)
+        self.patch_size = arch.patch_size
+
+    def forward(self, tokens: Tensor, grid: TokenGrid) -> Tensor:
+        """(N, L, D) -> (N, C, h*p, w*p)."""
+        return to_pixels(self.pred, self.block(tokens, grid.num_windows), grid, self.patch_size)
+
+
+def to_pixels(pred: nn.Linear, tokens: Tensor, grid: TokenGrid, patch_size: int) -> Tensor:
+    """Maps tokens to pixels in float32: bfloat16 has no more than 256 levels between 0.5 and 1."""
+    with torch.autocast(tokens.device.type, enabled=False):
+        return unpatchify(pred(tokens.float()), grid, patch_size)
+
+
+class MaskedModeling(nn.Module):
+    """Masked feature modeling: the whole image from the fused features of a few tokens."""
+
+    def __init__(self, arch: FusionArch, out_channels: int) -> None:
+        super().__init__()
+        self.mask_token = nn.Parameter(torch.empty(1, 1, arch.embed_dims).normal_(std=0.02))
+        self.blocks = nn.ModuleList(Block(arch.embed_dims, arch.num_heads, arch.mlp_ratio) for _ in range(2))
+        self.norm = nn.LayerNorm(arch.embed_dims, eps=1e-6)
+        self.pred = nn.Linear(arch.embed_dims, out_channels * arch.patch_size**2)
+        self.patch_size = arch.patch_size
+
+    def forward(self, visible: Tensor, ids: Tensor, grid: TokenGrid) -> Tensor:
+        """Reconstructs the image.
+
+        Args:
+            visible: Fused features of the kept tokens, (N, K, D).
+            ids: Their positions, (N, K).
+            grid: The grid of all tokens.
+
+        Returns:
+            (N, C, h*p, w*p).
+        """
+        dims = visible.size(-1)
+        x = self.mask_token.to(visible.dtype).repeat(visible.size(0), grid.num_tokens, 1)
+        x = x.scatter(1, ids[..., None].expand(-1, -1, dims), visible)
+        x = x + sincos_positions(grid, dims, x.device).to(x.dtype)
+        x = self.blocks[0](x, grid.num_windows)
+        x = self.blocks[1](x, grid.num_windows, window_shift(grid, x.device))
+        return to_pixels(self.pred, self.norm(x), grid, self.patch_size)
+
+
+@MODELS.register_module()
+class DeFusionDecoder(BaseModule):
+    """Decoder of DeFusion++: heads for common, unique (shared by both) and fused, and masked feature modeling.
+
+    Args:
+        arch: Sizes, the same as the backbone's.
+        out_channels: Channels C of an image.
+        mask_ratio: Share of token positions that masked feature modeling drops.
+        init_cfg: As in MMEngine.
+    """
+
+    def __init__(
+        self,
+        arch: str | dict = 'tiny',
+        out_channels: int = 3,
+        mask_ratio: float = 0.75,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if not 0 < mask_ratio < 1:
+            raise ValueError(f'mask_ratio must lie between 0 and 1, got {mask_ratio}')
+        self.mask_ratio = mask_ratio
+        sizes = get_arch(arch)
+        self.common = PixelHead(sizes, out_channels)
+        self.unique = PixelHead(sizes, out_channels)
+        self.fused = PixelHead(sizes, out_channels)
+        self.masked = MaskedModeling(sizes, out_channels)
+        init_vit_weights(self)
+        for head in (self.common, self.unique, self.fused, self.masked):
+            # Their inputs are not normalised; Xavier's scale would start with pixels far outside [0, 1].
+            nn.init.trunc_normal_(head.pred.weight, std=0.02)
+
+    def draw_visible(self, tokens: DecomposedTokens) -> Tensor:
+        """Draws the positions that stay, as many in every window, for each sample of its own.
+
+        Returns:
+            (N, K) int64 with K = L * (1 - ``mask_ratio``), at least one a window, ascending.
+        """
+        grid, windows = tokens.grid, tokens.grid.num_windows
+        length = grid.num_tokens // windows
+        kept = max(1, round(length * (1 - self.mask_ratio)))
+        device = tokens.common.device
+        ids = torch.rand(tokens.common.size(0), windows, length, device=device).argsort(-1)[..., :kept]
+        ids = ids + torch.arange(windows, device=device)[:, None] * length
+        return ids.flatten(1).sort(-1).values
+
+    def forward(
+        self,
+        tokens: DecomposedTokens,
+        fused: Tensor,
+        visible: Tensor | None = None,
+        ids: Tensor | None = None,
+    ) -> Decomposition:
+        """Decodes all parts.
+
+        Args:
+            tokens: The decomposed pair.
+            fused: Its fused tokens Z', (N, L, D).
+            visible: Fused features of the kept tokens, (N, K, D); None skips masked feature modeling.
+            ids: Positions of the kept tokens, (N, K).
+
+        Returns:
+            The images, cropped to the sources' size.
+        """
+        grid = tokens.grid
+        common = self.common(tokens.common + tokens.skip_common, grid)
+        unique1, unique2 = self.unique(tokens.unique + tokens.skip_unique, grid).chunk(2)
+        masked = None if visible is None else self.masked(visible, ids, grid)
+        images = (common, unique1, unique2, self.fused(fused, grid), masked)
+        height, width = tokens.image_size
+        return Decomposition(*(image if image is None else image[..., :height, :width] for image in images))

@@ -1,0 +1,6 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+"""Target generators: what a pretext task shows the network and asks of it."""
+
+from .cud_target_generator import CUDTargetGenerator, CUDTargets
+
+__all__ = ['CUDTargetGenerator', 'CUDTargets']
