@@ -1,0 +1,57 @@
+# Pretraining on a CPU: the nano network on a folder of a few thousand photos, bfloat16, 20 epochs.
+#
+# data/photos
+# └── *.jpg        every 20th photo, in the order of their names, is held out for validation
+_base_ = [
+    '../_base_/models/defusion-pp_nano.py',
+    '../_base_/datasets/coco_cud.py',
+    '../_base_/default_runtime.py',
+]
+
+data_root = 'data/photos/'
+
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='RandomResizedCrop', scale=128, crop_ratio_range=(0.15, 1.0)),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PhotometricJitter', brightness=(0.1, 1.0), contrast=(0.1, 1.0), saturation=(0.1, 1.0)),
+    dict(type='RandomCUDMasks'),
+    dict(type='PackFusionInputs'),
+]
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=1,
+    dataset=dict(
+        data_root=data_root,
+        data_prefix=dict(img_path=''),
+        subset='train',
+        indices=None,
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    num_workers=1,
+    dataset=dict(data_root=data_root, data_prefix=dict(img_path=''), subset='val', indices=None),
+)
+
+max_epochs = 20
+optim_wrapper = dict(
+    type='AutocastOptimWrapper',
+    dtype='bfloat16',
+    optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01),
+    clip_grad=dict(max_norm=20 / 16),
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=200),
+    dict(type='CosineAnnealingLR', by_epoch=True, T_max=max_epochs, eta_min=1e-5, convert_to_iter_based=True),
+]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
+# Validation in bfloat16 as well.
+val_cfg = dict(type='ValLoop', fp16=True)
+auto_scale_lr = dict(enable=False, base_batch_size=16)
+
+default_hooks = dict(logger=dict(interval=20))
+custom_hooks = [
+    dict(type='ReproducibleRunHook'),
+    dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=0.002),
+]

@@ -1,0 +1,7 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+"""Hooks."""
+
+from .fusion_visualization_hook import FusionVisualizationHook
+from .reproducible_run_hook import ReproducibleRunHook
+
+__all__ = ['FusionVisualizationHook', 'ReproducibleRunHook']

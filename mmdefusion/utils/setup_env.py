@@ -1,0 +1,50 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+"""Distributed training on machines without an accelerator."""
+
+from __future__ import annotations
+
+import os
+
+import torch.distributed as dist
+from mmengine.config import Config
+from mmengine.device import get_device
+
+#: The variables of a torchrun worker and their names under Slurm.
+_SLURM_VARIABLES = dict(RANK='SLURM_PROCID', WORLD_SIZE='SLURM_NTASKS', LOCAL_RANK='SLURM_LOCALID')
+
+
+def prepare_distributed(cfg: Config) -> None:
+    """Lets a config with a launcher run on CPUs: gloo as backend, and a model wrapper that names no device.
+
+    MMEngine's launchers ask for an accelerator, and its default wrapper passes the rank as a device number. With an
+    accelerator, or without a launcher, nothing happens here.
+
+    Args:
+        cfg: The run's own config; gets a ``model_wrapper_cfg`` unless it has one.
+
+    Raises:
+        RuntimeError: A variable that the launcher should have set is missing.
+    """
+    launcher = cfg.get('launcher', 'none')
+    if launcher == 'none' or get_device() != 'cpu':
+        return
+    if launcher == 'slurm':
+        for name, slurm_name in _SLURM_VARIABLES.items():
+            if slurm_name in os.environ:
+                os.environ[name] = os.environ[slurm_name]
+    missing = [name for name in ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT') if name not in os.environ]
+    if missing:
+        raise RuntimeError(
+            f'--launcher {launcher} without an accelerator needs the environment variables {missing}, which are not '
+            'set; start through tools/dist_train.sh or torchrun'
+        )
+    dist.init_process_group('gloo')
+    cfg.setdefault(
+        'model_wrapper_cfg',
+        dict(
+            type='MMDistributedDataParallel',
+            device_ids=None,
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+        ),
+    )

@@ -1,0 +1,95 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+"""Trains a model from a config."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import os.path as osp
+import sys
+
+from mmengine.config import Config, DictAction
+from mmengine.device import is_cuda_available
+from mmengine.runner import Runner
+
+import mmdefusion  # noqa: F401  checks the environment before anything is built
+from mmdefusion.utils.setup_env import prepare_distributed
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line, the same flags as in mmdet."""
+    parser = argparse.ArgumentParser(description='Train a model')
+    parser.add_argument('config', help='train config file path')
+    parser.add_argument('--work-dir', help='the dir to save logs and models')
+    parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision (bfloat16 on a CPU)')
+    parser.add_argument(
+        '--auto-scale-lr', action='store_true', help='scale the learning rate with the total batch size'
+    )
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        type=str,
+        const='auto',
+        help='resume from this checkpoint, or without a path from the latest one in the work dir',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the config, key=value; lists as key="[a,b]" or key=a,b',
+    )
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher'
+    )
+    # torch.distributed.launch passes --local_rank or --local-rank, torchrun only the environment variable.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Reads the config and applies the command line to it."""
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = osp.join('./work_dirs', osp.splitext(osp.basename(args.config))[0])
+    if args.amp and is_cuda_available():
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.pop('dtype', None)
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    elif args.amp:
+        cfg.optim_wrapper.type = 'mmdefusion.AutocastOptimWrapper'
+        cfg.optim_wrapper.dtype = 'bfloat16'
+    if args.auto_scale_lr:
+        if not cfg.get('auto_scale_lr', {}).get('base_batch_size'):
+            sys.exit(f'--auto-scale-lr needs auto_scale_lr.base_batch_size, which {args.config} does not have')
+        cfg.auto_scale_lr.enable = True
+    if args.resume == 'auto':
+        cfg.resume = True
+        cfg.load_from = None
+    elif args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = args.resume
+    return cfg
+
+
+def main() -> None:
+    """Trains."""
+    args = parse_args()
+    cfg = load_config(args)
+    prepare_distributed(cfg)
+    runner = Runner.from_cfg(cfg)
+    try:
+        runner.train()
+    except FileNotFoundError as error:
+        # Missing data is the user's to mend; the message says all, a traceback would hide it.
+        sys.exit(f'Error: {error}')
+
+
+if __name__ == '__main__':
+    main()
