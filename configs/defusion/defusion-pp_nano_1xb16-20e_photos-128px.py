@@ -34,6 +34,8 @@ val_dataloader = dict(
     dataset=dict(data_root=data_root, data_prefix=dict(img_path=''), subset='val', indices=None),
 )
 
+test_dataloader = val_dataloader
+
 max_epochs = 20
 optim_wrapper = dict(
     type='AutocastOptimWrapper',
@@ -48,6 +50,7 @@ param_scheduler = [
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
 # Validation in bfloat16 as well.
 val_cfg = dict(type='ValLoop', fp16=True)
+test_cfg = dict(type='TestLoop', fp16=True)
 auto_scale_lr = dict(enable=False, base_batch_size=16)
 
 default_hooks = dict(logger=dict(interval=20))

@@ -53,3 +53,6 @@ val_dataloader = dict(
     ),
 )
 val_evaluator = dict(type='ReconstructionMetric', keys=('fused', 'masked'))
+
+test_dataloader = val_dataloader
+test_evaluator = val_evaluator

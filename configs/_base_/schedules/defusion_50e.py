@@ -13,6 +13,7 @@ param_scheduler = [dict(type='MultiStepLR', by_epoch=True, milestones=[20, 40, 4
 
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=50, val_interval=1)
 val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
 
 # --auto-scale-lr scales the learning rate by (number of processes x batch size) / 16.
 auto_scale_lr = dict(enable=False, base_batch_size=16)
