@@ -63,7 +63,7 @@ class FusionVisualizationHook(Hook):
         """Draws the first samples of the validation set."""
         for image, sample in zip(data_batch['inputs'], outputs, strict=True):
             if self._due and self.drawn < self.num_samples:
-                self._draw(runner, f'val/sample_{self.drawn}', image, sample)
+                self._draw(runner, f'val_sample_{self.drawn}', image, sample)
                 self.drawn += 1
 
     @torch.no_grad()
@@ -74,4 +74,4 @@ class FusionVisualizationHook(Hook):
         for index, item in enumerate(self.pairs):
             with autocast(enabled=runner.val_loop.fp16):
                 sample = runner.model.val_step(pseudo_collate([item]))[0]
-            self._draw(runner, f'val/pair_{index}', item['inputs'], sample)
+            self._draw(runner, f'val_pair_{index}', item['inputs'], sample)
