@@ -1,0 +1,7 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+"""Drawing of samples."""
+
+from .local_visualizer import FusionLocalVisualizer
+from .panel import draw_panel, sample_tiles, tensor_to_image
+
+__all__ = ['FusionLocalVisualizer', 'draw_panel', 'sample_tiles', 'tensor_to_image']
