@@ -1,0 +1,96 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+"""Strict reading of checkpoints for inference: a network with random weights must never pass for a trained one."""
+
+from __future__ import annotations
+
+import pickle
+
+from mmengine.config import Config
+from mmengine.runner import CheckpointLoader
+from torch import Tensor, nn
+
+HOW_TO_GET_WEIGHTS = (
+    'pretrain a network (`make demo` in a few minutes, or `python tools/train.py CONFIG`) and pass the checkpoint from '
+    'its work_dir'
+)
+SHOWN_NAMES = 5
+
+
+def read_checkpoint(path: str) -> dict:
+    """Read a checkpoint with MMEngine's loader, onto the CPU.
+
+    Args:
+        path: Path or address.
+
+    Returns:
+        The content; its weights lie under ``state_dict``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no checkpoint.
+    """
+    try:
+        content = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'{path}: no such checkpoint; {HOW_TO_GET_WEIGHTS}') from error
+    except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(f'{path}: cannot be read as a checkpoint ({reason}); expected a file of MMEngine') from error
+    if not isinstance(content, dict):
+        raise ValueError(f'{path}: contains {type(content).__name__}; expected a dict with the key state_dict')
+    return content if 'state_dict' in content else dict(state_dict=content)
+
+
+def embedded_config(checkpoint: dict, path: str) -> Config:
+    """Give the config that MMEngine's runner stores in a checkpoint.
+
+    Args:
+        checkpoint: Result of :func:`read_checkpoint`.
+        path: Name of the file in an error.
+
+    Returns:
+        The config.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    runtime_info = checkpoint.get('message_hub', {}).get('runtime_info', {})
+    text = runtime_info.get('cfg') or checkpoint.get('meta', {}).get('cfg')
+    if not text:
+        raise ValueError(f'{path}: contains no config; expected one, or the config given as model')
+    return Config.fromstring(text, file_format='.py')
+
+
+def load_all_weights(model: nn.Module, checkpoint: dict, path: str) -> None:
+    """Load a checkpoint that has every weight of the model; tensors beyond these are left out.
+
+    Args:
+        model: Model to load into.
+        checkpoint: Result of :func:`read_checkpoint`.
+        path: Name of the file in an error.
+
+    Raises:
+        ValueError: If a weight is missing or has another shape.
+    """
+    found = {name.removeprefix('module.'): value for name, value in checkpoint['state_dict'].items()}
+    expected = model.state_dict()
+    missing = [name for name in expected if not isinstance(found.get(name), Tensor)]
+    mismatched = [
+        f'{name} {tuple(found[name].shape)} instead of {tuple(expected[name].shape)}'
+        for name in expected
+        if name not in missing and found[name].shape != expected[name].shape
+    ]
+    if missing or mismatched:
+        parts = [f'{len(expected) - len(missing) - len(mismatched)} of the {len(expected)} weights match']
+        if missing:
+            parts.append(f'{len(missing)} are missing ({_first(missing)})')
+        if mismatched:
+            parts.append(f'{len(mismatched)} have another shape ({_first(mismatched)})')
+        found_names = f'the file has {_first(found)}'
+        raise ValueError(f'{path} does not fit {type(model).__name__}: {", ".join(parts)}; {found_names}')
+    model.load_state_dict({name: found[name] for name in expected})
+
+
+def _first(names) -> str:
+    names = list(names)
+    return ', '.join(names[:SHOWN_NAMES]) + (', ...' if len(names) > SHOWN_NAMES else '')

@@ -1,0 +1,79 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+"""Luma and chroma of ITU-R BT.601, full range, and the chroma of a fused image.
+
+    Y  = 0.299 R + 0.587 G + 0.114 B
+    Cb = 128 + (B - Y) / 1.772
+    Cr = 128 + (R - Y) / 1.402
+
+Chroma is kept here as the pair (Cb - 128, Cr - 128), which is zero for gray. All values are 0..255, float32.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+LUMA_BLUE, LUMA_GREEN, LUMA_RED = np.float32(0.114), np.float32(0.587), np.float32(0.299)
+CHROMA_BLUE, CHROMA_RED = np.float32(1.772), np.float32(1.402)
+
+
+def bgr_to_luma(bgr: np.ndarray) -> np.ndarray:
+    """Luma of a BGR image.
+
+    Args:
+        bgr: (H, W, 3), values 0..255.
+
+    Returns:
+        (H, W) float32.
+    """
+    blue, green, red = np.moveaxis(bgr.astype(np.float32), 2, 0)
+    return LUMA_BLUE * blue + LUMA_GREEN * green + LUMA_RED * red
+
+
+def bgr_to_chroma(bgr: np.ndarray) -> np.ndarray:
+    """Chroma of a BGR image.
+
+    Args:
+        bgr: (H, W, 3), values 0..255.
+
+    Returns:
+        (H, W, 2) float32: Cb - 128 and Cr - 128, exactly zero where the three channels are equal.
+    """
+    blue, green, red = np.moveaxis(bgr.astype(np.float32), 2, 0)
+    # Written with differences of channels, so that gray gives zero and not a rounding error.
+    cb = (LUMA_GREEN * (blue - green) + LUMA_RED * (blue - red)) / CHROMA_BLUE
+    cr = (LUMA_GREEN * (red - green) + LUMA_BLUE * (red - blue)) / CHROMA_RED
+    return np.stack([cb, cr], axis=2)
+
+
+def mix_chroma(chroma1: np.ndarray, chroma2: np.ndarray) -> np.ndarray:
+    """Mean of two chromas, each value weighted by its own distance from gray.
+
+    This is the usual rule of image fusion: ``(c1 |c1| + c2 |c2|) / (|c1| + |c2|)`` for Cb - 128 and Cr - 128, and gray
+    where both are gray. Where one source is gray it gives the other one's chroma.
+
+    Args:
+        chroma1: (H, W, 2), see :func:`bgr_to_chroma`.
+        chroma2: (H, W, 2).
+
+    Returns:
+        (H, W, 2) float32.
+    """
+    weight1, weight2 = np.abs(chroma1), np.abs(chroma2)
+    total = weight1 + weight2
+    return (chroma1 * weight1 + chroma2 * weight2) / np.where(total > 0, total, np.float32(1))
+
+
+def compose_bgr(luma: np.ndarray, chroma: np.ndarray) -> np.ndarray:
+    """BGR image of a luma and a chroma.
+
+    Args:
+        luma: (H, W), values 0..255.
+        chroma: (H, W, 2), see :func:`bgr_to_chroma`.
+
+    Returns:
+        (H, W, 3) float32; values may leave 0..255 where the colour does not exist at that luma.
+    """
+    blue = luma + CHROMA_BLUE * chroma[..., 0]
+    red = luma + CHROMA_RED * chroma[..., 1]
+    green = luma - (LUMA_BLUE * CHROMA_BLUE * chroma[..., 0] + LUMA_RED * CHROMA_RED * chroma[..., 1]) / LUMA_GREEN
+    return np.stack([blue, green, red], axis=2)
