@@ -38,9 +38,7 @@ def parse_args() -> argparse.Namespace:
         action=DictAction,
         help='override settings of the config, key=value; lists as key="[a,b]" or key=a,b',
     )
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher'
-    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     # torch.distributed.launch passes --local_rank or --local-rank, torchrun only the environment variable.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()

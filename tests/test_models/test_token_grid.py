@@ -3,7 +3,15 @@ import numpy as np
 import pytest
 import torch
 
-from mmdefusion.models.layers import TokenGrid, patchify, reflect_pad, sincos_positions, to_map, unpatchify, window_shift
+from mmdefusion.models.layers import (
+    TokenGrid,
+    patchify,
+    reflect_pad,
+    sincos_positions,
+    to_map,
+    unpatchify,
+    window_shift,
+)
 
 CPU = torch.device('cpu')
 

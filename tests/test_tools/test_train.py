@@ -24,7 +24,9 @@ def scalars(work_dir):
 def test_train_resume_and_test(tiny_config, run_tool, tmp_path):
     whole = run_tool('python', TRAIN, tiny_config, '--work-dir', tmp_path / 'whole')
     assert whole.returncode == 0, whole.stderr
-    half = run_tool('python', TRAIN, tiny_config, '--work-dir', tmp_path / 'half', '--cfg-options', 'val_cfg.fp16=False')
+    half = run_tool(
+        'python', TRAIN, tiny_config, '--work-dir', tmp_path / 'half', '--cfg-options', 'val_cfg.fp16=False'
+    )
     assert half.returncode == 0, half.stderr
     # As if the run had been cut off after the first epoch.
     (tmp_path / 'half/epoch_2.pth').unlink()

@@ -49,8 +49,6 @@ class FusionVisualizationHook(Hook):
 
     @staticmethod
     def _draw(runner: Runner, name: str, image: torch.Tensor, sample: FusionDataSample) -> None:
-        # (C or 2C, H, W) BGR, one or two sources -> (H, W, C or 2C) RGB
-        image = image.unflatten(0, (-1, 3)).flip(1).flatten(0, 1).permute(1, 2, 0).cpu().numpy()
         Visualizer.get_current_instance().add_datasample(name, image, data_sample=sample, step=runner.iter)
 
     def after_val_iter(

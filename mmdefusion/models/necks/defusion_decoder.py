@@ -11,7 +11,16 @@ from torch import Tensor, nn
 
 from mmdefusion.registry import MODELS
 
-from ..layers import Block, DecomposedTokens, FusionArch, TokenGrid, get_arch, sincos_positions, unpatchify, window_shift
+from ..layers import (
+    Block,
+    DecomposedTokens,
+    FusionArch,
+    TokenGrid,
+    get_arch,
+    sincos_positions,
+    unpatchify,
+    window_shift,
+)
 from ..layers.init import init_vit_weights
 
 

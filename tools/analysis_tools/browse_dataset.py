@@ -1,0 +1,65 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+"""Shows what a config's pipeline makes of its data: photos with their two views, or pairs."""
+
+from __future__ import annotations
+
+import argparse
+import os.path as osp
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+from mmengine.utils import ProgressBar
+
+import mmdefusion  # noqa: F401  checks the environment before anything is built
+from mmdefusion.models import CUDTargetGenerator, FusionDataPreprocessor
+from mmdefusion.registry import DATASETS, VISUALIZERS
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line, the same flags as in mmdet."""
+    parser = argparse.ArgumentParser(description='Browse a dataset')
+    parser.add_argument('config', help='train config file path')
+    parser.add_argument('--output-dir', '-o', help='write the pictures into this folder')
+    parser.add_argument('--not-show', action='store_true', help='do not open a window')
+    parser.add_argument('--phase', '-p', default='train', choices=['train', 'val', 'test'], help='which dataset')
+    parser.add_argument('--show-number', '-n', type=int, help='how many samples to show, default all')
+    parser.add_argument('--show-interval', type=float, default=2, help='seconds that a window stays')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override settings of the config')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Browses."""
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmdefusion'))
+    dataset = DATASETS.build(cfg[f'{args.phase}_dataloader'].dataset)
+    visualizer = VISUALIZERS.build({**cfg.visualizer, 'vis_backends': None})
+    preprocess, generate = FusionDataPreprocessor(), CUDTargetGenerator()
+    count = min(len(dataset), args.show_number or len(dataset))
+    progress = ProgressBar(count)
+    for index in range(count):
+        item = dataset[index]
+        sample = item['data_samples']
+        if 'cud_masks' in sample:
+            torch.manual_seed(index)
+            targets = generate(preprocess(dict(inputs=[item['inputs']]))['inputs'], sample.cud_masks[None])
+            sample.set_data(dict(view1=targets.view1[0], view2=targets.view2[0]))
+        name = f'{index:05}_{osp.splitext(osp.basename(sample.img_path))[0]}'
+        visualizer.add_datasample(
+            name,
+            item['inputs'],
+            data_sample=sample,
+            draw_pred=False,
+            show=not args.not_show,
+            wait_time=args.show_interval,
+            out_file=args.output_dir and osp.join(args.output_dir, f'{name}.png'),
+        )
+        progress.update()
+
+
+if __name__ == '__main__':
+    main()
