@@ -56,5 +56,5 @@ auto_scale_lr = dict(enable=False, base_batch_size=16)
 default_hooks = dict(logger=dict(interval=20))
 custom_hooks = [
     dict(type='ReproducibleRunHook'),
-    dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=0.002),
+    dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=0.004, begin_epoch=1),
 ]

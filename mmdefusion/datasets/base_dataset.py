@@ -33,9 +33,10 @@ class SeededDataset(BaseDataset):
 
     MMEngine seeds its workers alike at the start of every epoch, so without persistent workers each epoch repeats the
     first one's augmentations, and with them a resumed run differs from one that was not interrupted. Here neither
-    happens, with any number of workers. Transforms draw from Python's ``random`` or ``numpy.random`` as usual. Where one
-    epoch visits a sample repeatedly (``RepeatDataset``, ``InfiniteSampler``), further visits by the same worker are
-    augmented anew, a function of the worker and of how often it has seen the sample.
+    happens, with any number of workers. Transforms draw from Python's ``random`` or ``numpy.random`` as usual.
+
+    Where one epoch visits a sample repeatedly (``RepeatDataset``, ``InfiniteSampler``), further visits by the same
+    worker are augmented anew, a function of the worker and of how often it has seen the sample.
 
     ``ReproducibleRunHook`` sets seed and epoch of a training set; without it, and with ``test_mode=True``, both stay 0.
 

@@ -68,7 +68,7 @@ class ImageFolderDataset(SeededDataset):
 
     def _expected(self) -> str:
         return (
-            f'expected photos ({", ".join(IMG_SUFFIXES)}) there or below. Put the data in place, or point elsewhere with '
-            '--cfg-options train_dataloader.dataset.data_root=FOLDER train_dataloader.dataset.data_prefix.img_path= '
-            '(val_dataloader alike)'
+            f'expected photos ({", ".join(IMG_SUFFIXES)}) there or below. Put the data in place, or point elsewhere '
+            'with --cfg-options train_dataloader.dataset.data_root=FOLDER '
+            'train_dataloader.dataset.data_prefix.img_path= (val_dataloader alike)'
         )

@@ -92,8 +92,8 @@ def load_pretrained(module: nn.Module, init_cfg: dict) -> LoadReport:
     if not matched:
         found = list(weights)[:5] or [name for name in content][:5]
         raise ValueError(
-            f'no tensor of {path} fits {type(module).__name__} (prefix {prefix!r}): found names like {found} and shapes '
-            f'that differ for {report.mismatched[:3]}, expected names like {list(own)[:5]}'
+            f'no tensor of {path} fits {type(module).__name__} (prefix {prefix!r}): found names like {found} and '
+            f'shapes that differ for {report.mismatched[:3]}, expected names like {list(own)[:5]}'
         )
     module.load_state_dict({name: weights[name] for name in matched}, strict=False)
     print_log(report.summary(str(path)), logger='current')

@@ -15,8 +15,8 @@ class RandomCUDMasks(BaseTransform):
     """Draws which pixels of a photo each of its two views sees.
 
     A coarse and a fine grid of cells are drawn for each view, each cell kept with a probability q that is drawn once a
-    photo, ``q = 0.1 + U(0, 1) / 1.12``; a view sees a pixel that both of its grids keep. A pixel that neither view would
-    see is given to one of them by a third random grid, and the views are swapped with probability 0.5.
+    photo, ``q = 0.1 + U(0, 1) / 1.12``; a view sees a pixel that both of its grids keep. A pixel that neither view
+    would see is given to one of them by a third random grid, and the views are swapped with probability 0.5.
 
     Required Keys:
 

@@ -52,7 +52,7 @@ class DeFusionHead(BaseModule):
             target: The parts they should show; the masked one should show ``fused``.
 
         Returns:
-            ``loss_common``, ``loss_unique1``, ``loss_unique2``, ``loss_fused``, ``loss_ssim``, ``loss_masked``: scalars.
+            Scalars ``loss_common``, ``loss_unique1``, ``loss_unique2``, ``loss_fused``, ``loss_ssim``, ``loss_masked``.
         """
         return dict(
             loss_common=self.common_weight * F.l1_loss(pred.common, target.common),
