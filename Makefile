@@ -3,7 +3,7 @@
 # make test STACK=onedl    the same on the OneDL packages
 # make lint | format | clean
 #
-# Variables: PYTHON=python3.11  TORCH=torch==2.13.0  STACK=openmmlab|onedl  PYTEST_ARGS=...  DEMO_ARGS=...  MAX_JOBS=N
+# Variables: PYTHON=python3.11  TORCH=torch==2.13.0  STACK=openmmlab|onedl  PYTEST_ARGS=...  MAX_JOBS=N
 
 STACK ?= openmmlab
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -34,7 +34,7 @@ packaging := setup.py pyproject.toml requirements/runtime.txt
 .PHONY: demo test lint format clean
 
 demo: $(core)/.ready
-	$(core)/bin/python demo/run_demo.py $(DEMO_ARGS)
+	$(core)/bin/python demo/run_demo.py
 
 test: $(full)/.ready
 	$(full)/bin/python -m pytest $(PYTEST_ARGS)

@@ -2,10 +2,10 @@
 _base_ = 'defusion-pp_nano_1xb16-20e_photos-128px.py'
 
 data_root = 'work_dirs/demo/photos/'
-max_iters = 400
+max_iters = 240
 
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
     dataset=dict(data_root=data_root, subset='all'),
 )
@@ -19,7 +19,5 @@ param_scheduler = [
 ]
 log_processor = dict(by_epoch=False)
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=max_iters, save_best=None, rule=None))
-custom_hooks = [
-    dict(type='ReproducibleRunHook'),
-    dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=0.02),
-]
+# Too short for averaged weights.
+custom_hooks = [dict(type='ReproducibleRunHook')]
