@@ -57,7 +57,7 @@ WEIGHT_INITIALIZERS = _child('weight initializer', MMENGINE_WEIGHT_INITIALIZERS,
 TASK_UTILS = _child('task util', MMENGINE_TASK_UTILS, 'models')
 FUNCTIONS = _child('function', MMENGINE_FUNCTIONS, 'models')
 
-METRICS = _child('metric', MMENGINE_METRICS, 'evaluation')
+METRICS = _child('metric', MMENGINE_METRICS, 'evaluation.metrics')
 EVALUATOR = _child('evaluator', MMENGINE_EVALUATOR, 'evaluation')
 
 VISUALIZERS = _child('visualizer', MMENGINE_VISUALIZERS, 'visualization')

@@ -1,5 +1,5 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
-"""Tests a trained model on the test set of its config."""
+"""Tests a model on the test set of its config: scores, fused images, panels."""
 
 from __future__ import annotations
 
@@ -16,11 +16,16 @@ from mmdefusion.utils.setup_env import prepare_distributed
 
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line, the same flags as in mmdet."""
+    """Reads the command line, the same flags as in mmdet and --out-dir."""
     parser = argparse.ArgumentParser(description='Test a model')
     parser.add_argument('config', help='test config file path')
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--work-dir', help='the directory to save the file containing evaluation metrics')
+    parser.add_argument('checkpoint', nargs='?', help='checkpoint file; models without weights need none')
+    parser.add_argument('--work-dir', help='the directory for the log, scores.json and scores.csv')
+    parser.add_argument('--out', help='dump the fused images to this pickle file for offline evaluation')
+    parser.add_argument('--out-dir', help='write the fused images into this folder')
+    parser.add_argument('--show', action='store_true', help='show panels of sources, parts and fused image')
+    parser.add_argument('--show-dir', help='write the panels into this folder of work_dir/timestamp')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds that a shown panel stays')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -30,13 +35,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
+    # dist_test.sh hands on an empty argument where a model needs no checkpoint.
+    args.checkpoint = args.checkpoint or None
+    if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
+        parser.error(f'--out must end in .pkl or .pickle, found {args.out}')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
 
-def main() -> None:
-    """Tests."""
-    args = parse_args()
+def load_config(args: argparse.Namespace) -> Config:
+    """Reads the config and applies the command line to it."""
     cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
     if args.cfg_options is not None:
@@ -45,10 +53,46 @@ def main() -> None:
         args.work_dir or cfg.get('work_dir') or osp.join('./work_dirs', osp.splitext(osp.basename(args.config))[0])
     )
     cfg.load_from = args.checkpoint
+    add_outputs(cfg, args)
+    if args.launcher != 'none':
+        cfg.model_wrapper_cfg = dict(type='mmdefusion.InferenceModelWrapper')
+    return cfg
+
+
+def add_outputs(cfg: Config, args: argparse.Namespace) -> None:
+    """Adds what writes scores, fused images and panels."""
+    if cfg.get('test_evaluator') is not None:
+        evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+        for evaluator in evaluators:
+            if evaluator.get('type') in ('FusionMetric', 'mmdefusion.FusionMetric'):
+                suffix = f'_{evaluator.prefix}' if evaluator.get('prefix') else ''
+                evaluator.setdefault('outfile_prefix', osp.join(cfg.work_dir, f'scores{suffix}'))
+        if args.out is not None:
+            evaluators = [*evaluators, dict(type='mmdefusion.DumpFusedResults', out_file_path=args.out)]
+        cfg.test_evaluator = evaluators
+    if args.out_dir is not None or args.show_dir is not None or args.show:
+        outputs = dict(
+            type='mmdefusion.FusionOutputHook',
+            out_dir=args.out_dir,
+            show_dir=args.show_dir,
+            show=args.show,
+            wait_time=args.wait_time,
+        )
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), outputs]
+
+
+def main() -> None:
+    """Tests."""
+    args = parse_args()
+    cfg = load_config(args)
     prepare_distributed(cfg)
+    runner = Runner.from_cfg(cfg)
+    if args.checkpoint is None and any(True for _ in runner.model.parameters()):
+        sys.exit(f'Error: {args.config} needs a checkpoint: a model with random weights shows nothing')
     try:
-        Runner.from_cfg(cfg).test()
-    except FileNotFoundError as error:
+        runner.test()
+    except (FileNotFoundError, ValueError) as error:
+        # Data that cannot be used is the user's to mend; the message says all, a traceback would hide it.
         sys.exit(f'Error: {error}')
 
 

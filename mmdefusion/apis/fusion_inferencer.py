@@ -37,8 +37,8 @@ class FusionInferencer(BaseInferencer):
     Args:
         model: Path of a config, a config, or the name of a model in the metafile; default: the config that the
             checkpoint carries.
-        weights: Path or address of the checkpoint; a model named in the metafile brings its own. A path of a
-            checkpoint given as ``model`` counts as ``weights``.
+        weights: Path or address of the checkpoint; a model named in the metafile brings its own, and classical fusion
+            needs none. A path of a checkpoint given as ``model`` counts as ``weights``.
         device: Device, for example ``'cpu'`` or ``'cuda:0'``; default the best one at hand.
         color: ``'ycbcr'`` fuses the lumas and mixes the chromas by their distance from gray, which keeps the visible
             image's colours beside an infrared one; ``'rgb'`` gives the colours to the network; ``'gray'`` fuses the
@@ -97,7 +97,7 @@ class FusionInferencer(BaseInferencer):
             out_dir: Where to write ``NAME.png``, and with ``parts`` also ``common/NAME.png``, ``unique1/NAME.png``,
                 ``unique2/NAME.png`` and ``panel/NAME.png``. NAME is the stem of the first source, or a number for
                 arrays.
-            parts: Whether to make the parts and a panel of everything.
+            parts: Whether to make the parts, if the model has any, and a panel of everything.
 
         Returns:
             ``predictions``: fused images, (H, W, 3) BGR or, with ``color='gray'``, (H, W), uint8 or uint16 as the
@@ -145,7 +145,8 @@ class FusionInferencer(BaseInferencer):
             for pair, sample, image, panel in zip(batch, samples, fused, panels, strict=True):
                 images = dict(fused=quantize(image, pair.depth))
                 if parts:
-                    images |= {name: self._part_image(sample, name, pair.depth) for name in PARTS}
+                    parts_made = [name for name in PARTS if f'pred_{name}' in sample]
+                    images |= {name: self._part_image(sample, name, pair.depth) for name in parts_made}
                     images['panel'] = panel
                 yield FusedPair(pair.pair.name, images, sample)
 
@@ -271,16 +272,17 @@ class FusionInferencer(BaseInferencer):
         return None
 
     def _init_model(self, cfg: ConfigDict, weights: str | None, device: str = 'cpu') -> nn.Module:
-        if weights is None:
-            raise ValueError(f'no weights were given for the model: {HOW_TO_GET_WEIGHTS}')
-        checkpoint = read_checkpoint(weights)
+        checkpoint = None if weights is None else read_checkpoint(weights)
         if not cfg:
             cfg.update(embedded_config(checkpoint, weights)._cfg_dict)
         if 'model' not in cfg:
             raise ValueError(f'the config has no entry "model"; found {sorted(cfg)}')
         with MODELS.switch_scope_and_registry(cfg.get('default_scope', self.scope)) as registry:
             model = registry.build(cfg.model)
-        load_all_weights(model, checkpoint, weights)
+        if checkpoint is not None:
+            load_all_weights(model, checkpoint, weights)
+        elif any(True for _ in model.parameters()):
+            raise ValueError(f'no weights were given for the model: {HOW_TO_GET_WEIGHTS}')
         model.cfg = cfg
         return model.to(device).eval()
 

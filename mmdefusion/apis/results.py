@@ -23,8 +23,8 @@ class FusedPair(NamedTuple):
 
     Attributes:
         name: Name of the pair.
-        images: ``fused``, and with parts also ``common``, ``unique1``, ``unique2`` and ``panel``: (H, W, 3) BGR or
-            (H, W), uint8, or uint16 when a source has 16 bits.
+        images: ``fused``, and with parts also ``panel`` and, where the model has them, ``common``, ``unique1`` and
+            ``unique2``: (H, W, 3) BGR or (H, W), uint8, or uint16 when a source has 16 bits.
         data_sample: Predictions as tensors; ``pred_fused`` in final colours.
     """
 
@@ -96,5 +96,6 @@ def write_result(result: FusedPair, out_dir: str | os.PathLike) -> None:
         result: The result.
         out_dir: Folder of the results.
     """
-    for kind, path in result_paths(result.name, out_dir, 'panel' in result.images).items():
-        write_image(path, result.images[kind])
+    paths = result_paths(result.name, out_dir, 'panel' in result.images)
+    for kind, image in result.images.items():
+        write_image(paths[kind], image)

@@ -18,11 +18,12 @@ import numpy as np
 from mmdefusion.utils.image_io import write_image
 
 from .sample_scene import draw_street_scene
+from .synthesis import Camera, defocus
 
 SAMPLE_TASKS = ('infrared_visible', 'multi_focus', 'multi_exposure')
 # Colour photos of scikit-image's installed package (its other ones would be downloaded) that no sample pair shows.
 PHOTOS = ('astronaut', 'chelsea', 'hubble_deep_field', 'immunohistochemistry', 'retina', 'rocket')
-GAMMA = 2.2
+CAMERA = Camera()
 
 
 class SamplePair(NamedTuple):
@@ -115,15 +116,10 @@ def _import_photos():
     return data
 
 
-def _to_linear(photo: np.ndarray, height: int) -> np.ndarray:
+def _to_light(photo: np.ndarray, height: int) -> np.ndarray:
     """Reduce an RGB photo to a height and undo its gamma: BGR, linear light in [0, 1]."""
     width = round(photo.shape[1] * height / photo.shape[0])
-    resized = cv2.resize(photo[..., 2::-1], (width, height), interpolation=cv2.INTER_AREA)
-    return (resized.astype(np.float32) / 255) ** GAMMA
-
-
-def _to_image(linear: np.ndarray) -> np.ndarray:
-    return np.rint(np.clip(linear, 0, 1) ** (1 / GAMMA) * 255).astype(np.uint8)
+    return CAMERA.linearize(cv2.resize(photo[..., 2::-1], (width, height), interpolation=cv2.INTER_AREA))
 
 
 def _infrared_visible(height: int, seed: int) -> tuple:
@@ -133,61 +129,25 @@ def _infrared_visible(height: int, seed: int) -> tuple:
 def _multi_focus(height: int, seed: int) -> tuple:
     """Focus once on the motorcycle and once on the wall behind it; its measured disparity tells the blur."""
     photo, _, disparity = _import_photos().stereo_motorcycle()
-    linear = _to_linear(photo, height)
+    light = _to_light(photo, height)
     disparity = np.array(disparity, np.float32)
     unknown = ~np.isfinite(disparity)
     disparity[unknown] = 0
     disparity = cv2.medianBlur(cv2.inpaint(disparity, unknown.astype(np.uint8), 5, cv2.INPAINT_TELEA), 5)
-    disparity = cv2.resize(disparity, linear.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    disparity = cv2.resize(disparity, light.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     near, far = np.percentile(disparity, (85, 15))
     rng = np.random.default_rng(seed)
-    sources = []
-    for focus in (near, far):
-        blurred = _defocus(linear, disparity, focus, 0.018 * height / (near - far))
-        sources.append(_to_image(blurred + 0.002 * rng.standard_normal(blurred.shape)))
-    return (*sources, _to_image(linear))
-
-
-def _defocus(linear: np.ndarray, disparity: np.ndarray, focus: float, strength: float) -> np.ndarray:
-    """Thin-lens blur: the blur disc's radius is ``strength * |disparity - focus|`` pixels.
-
-    The scene is cut into layers of equal disparity, each blurred with its own disc together with its mask and laid
-    over the layers behind it, so that borders between depths become soft the way a lens makes them.
-    """
-    edges = np.linspace(disparity.min(), disparity.max() + 1e-3, 25)
-    image, weight = np.zeros_like(linear), np.zeros((*disparity.shape, 1), np.float32)
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
-        mask = ((disparity >= low) & (disparity < high)).astype(np.float32)[..., None]
-        kernel = _disc(strength * abs((low + high) / 2 - focus))
-        # Reflected borders, as if the scene went on.
-        layer = cv2.filter2D(linear * mask, -1, kernel, borderType=cv2.BORDER_REFLECT)
-        alpha = cv2.filter2D(mask, -1, kernel, borderType=cv2.BORDER_REFLECT)[..., None]
-        image, weight = image * (1 - alpha) + layer, weight * (1 - alpha) + alpha
-    return image / np.maximum(weight, 1e-6)
-
-
-def _disc(radius: float) -> np.ndarray:
-    """Disc of unit sum with smooth edge; below half a pixel it is a single pixel, no blur."""
-    reach = int(np.ceil(radius))
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    kernel = np.clip(radius + 0.5 - np.hypot(x, y), 0, 1).astype(np.float32)
-    if radius < 0.5:
-        kernel = (np.hypot(x, y) == 0).astype(np.float32)
-    return kernel / kernel.sum()
+    strength = 0.018 * height / (near - far)
+    sources = [CAMERA.photograph(defocus(light, disparity, focus, strength), rng) for focus in (near, far)]
+    return (*sources, CAMERA.develop(light))
 
 
 def _multi_exposure(height: int, seed: int) -> tuple:
-    """Photograph a scene of high contrast with a short and a long exposure: clipping, gamma and sensor noise."""
-    linear = _to_linear(_import_photos().coffee(), height)
-    rows, columns = linear.shape[:2]
+    """Photograph a scene of high contrast with a short and a long exposure."""
+    light = _to_light(_import_photos().coffee(), height)
+    rows, columns = light.shape[:2]
     y, x = np.mgrid[:rows, :columns].astype(np.float32)
     # A window on the left makes the contrast larger than either exposure can hold.
-    radiance = linear * (0.25 + 2.2 * np.exp(-((x / columns) ** 2 + (y / rows - 0.4) ** 2) / 0.35))[..., None]
+    lit = light * (0.25 + 2.2 * np.exp(-((x / columns) ** 2 + (y / rows - 0.4) ** 2) / 0.35))[..., None]
     rng = np.random.default_rng(seed)
-    sources = []
-    for exposure in (0.16, 3.2):
-        signal = np.clip(radiance * exposure, 0, 1)
-        # Shot noise grows with the square root of the signal, read noise is constant.
-        noise = np.sqrt(1e-4 * signal + 4e-7) * rng.standard_normal(signal.shape)
-        sources.append(_to_image(signal + noise))
-    return (*sources, _to_image(linear))
+    return (*(CAMERA.photograph(lit * exposure, rng) for exposure in (0.16, 3.2)), CAMERA.develop(light))

@@ -1,7 +1,7 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
 """Training machinery on top of MMEngine: hooks and optimizer wrappers."""
 
-from .hooks import FusionVisualizationHook, ReproducibleRunHook
+from .hooks import FusionOutputHook, FusionVisualizationHook, ReproducibleRunHook
 from .optimizers import AutocastOptimWrapper
 
-__all__ = ['AutocastOptimWrapper', 'FusionVisualizationHook', 'ReproducibleRunHook']
+__all__ = ['AutocastOptimWrapper', 'FusionOutputHook', 'FusionVisualizationHook', 'ReproducibleRunHook']

@@ -1,6 +1,8 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
-"""Evaluation."""
+"""Evaluation.
 
-from .metrics import ReconstructionMetric
+Nothing is imported here: scoring of image files needs :mod:`.functional` and :mod:`.folders` only, and shall not wait
+for the networks that :mod:`.metrics`, the metrics of MMEngine's evaluator, import.
+"""
 
-__all__ = ['ReconstructionMetric']
+__all__: list[str] = []

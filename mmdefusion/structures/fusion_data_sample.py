@@ -23,6 +23,6 @@ class FusionDataSample(BaseDataElement):
         view2: Second degraded view of a photo (pretraining only).
         gt_fused: The image that fusion should give, where it is known; the photo itself in pretraining.
 
-    Meta information: ``img_path`` and, for pairs, ``partner_path``; ``ori_shape`` and ``img_shape`` as (H, W);
-    ``sample_idx``; ``flip`` and ``flip_direction``.
+    Meta information: ``img_path`` and, for pairs of files, ``partner_path`` and the ``name`` that both share;
+    ``ori_shape`` and ``img_shape`` as (H, W); ``sample_idx``; ``flip`` and ``flip_direction``.
     """

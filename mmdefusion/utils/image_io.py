@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import uuid
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 IMAGE_SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.pbm', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
 SUFFIXES_16_BIT = ('.png', '.tif', '.tiff')
+STEM_PATTERN = '([^/]+)'
 EXPECTED = 'expected a gray or RGB image of 8 or 16 bits, or a float one in [0, 1]'
 # Pillow's names of the pixel layouts that mean gray or RGB. 'I' (32-bit integers) is read for the sake of 16-bit
 # files, which old Pillow versions report under that name; the decoder then tells the true depth.
@@ -37,6 +40,28 @@ class SourceImage(NamedTuple):
 
     bgr: np.ndarray
     depth: int
+
+
+class ImageSide(NamedTuple):
+    """What :func:`match_images` looks for.
+
+    Attributes:
+        folder: Folder of the images.
+        pattern: See :func:`list_images`.
+        pick: Which image to take of several that share a name: 0 the first, -1 the last in natural order; None expects
+            exactly one.
+    """
+
+    folder: str | os.PathLike
+    pattern: str = STEM_PATTERN
+    pick: int | None = None
+
+
+class ImageMatch(NamedTuple):
+    """Images of one name, one of each side."""
+
+    name: str
+    paths: tuple[str, ...]
 
 
 class PathPair(NamedTuple):
@@ -190,14 +215,17 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def list_images(folder: str | os.PathLike) -> dict[str, list[str]]:
-    """List the image files of one folder by stem.
+def list_images(folder: str | os.PathLike, pattern: str = STEM_PATTERN) -> dict[str, list[str]]:
+    """List the image files of one folder by name.
 
     Args:
-        folder: Folder to look in; its sub-folders and hidden files are not looked at.
+        folder: Folder to look in; hidden files and folders are not looked at.
+        pattern: Regular expression for the whole path of an image below the folder, without suffix and with ``/``
+            between folders. The first group that takes part is the image's name; what does not match is left out.
+            Sub-folders are looked into as deep as the pattern has slashes. Default: the stems of the folder's files.
 
     Returns:
-        Sorted stems, each with the sorted paths that have it (more than one when only the suffixes differ).
+        Sorted names, each with the paths that have it in natural order (2 before 10).
 
     Raises:
         ImageReadError: If there is no such folder.
@@ -205,40 +233,74 @@ def list_images(folder: str | os.PathLike) -> dict[str, list[str]]:
     folder = Path(folder)
     if not folder.is_dir():
         raise ImageReadError(f'{folder}: not a folder; expected a folder of images ({", ".join(IMAGE_SUFFIXES)})')
+    expression = re.compile(pattern)
     images: dict[str, list[str]] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith('.') and path.is_file():
-            images.setdefault(path.stem, []).append(str(path))
-    return images
+    for path in _walk_images(folder, depth=pattern.replace('[^/]', '').count('/')):
+        match = expression.fullmatch(path.relative_to(folder).with_suffix('').as_posix())
+        if match:
+            name = next(group for group in match.groups() if group is not None)
+            images.setdefault(name, []).append(str(path))
+    return {name: sorted(images[name], key=_natural_key) for name in sorted(images)}
+
+
+def _walk_images(folder: Path, depth: int) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path.name.startswith('.'):
+            continue
+        if path.is_dir():
+            if depth:
+                yield from _walk_images(path, depth - 1)
+        elif path.suffix.lower() in IMAGE_SUFFIXES:
+            yield path
+
+
+def _natural_key(path: str) -> list[str | int]:
+    return [int(part) if part.isdecimal() else part for part in re.split(r'(\d+)', path)]
+
+
+def match_images(sides: Sequence[ImageSide], names: list[str] | None = None) -> tuple[list[ImageMatch], dict[str, str]]:
+    """Match the images of several folders by name, whatever their suffixes.
+
+    Args:
+        sides: Where to look and for what.
+        names: The names to use; default every name of any side.
+
+    Returns:
+        Matches in the order of the names, and for every name without a match one sentence saying why.
+
+    Raises:
+        ImageReadError: If a folder does not exist.
+    """
+    listed = [list_images(side.folder, side.pattern) for side in sides]
+    matches, problems = [], {}
+    for name in sorted(set().union(*listed)) if names is None else names:
+        chosen = []
+        for side, images in zip(sides, listed, strict=True):
+            paths = images.get(name, [])
+            if not paths or (side.pick is None and len(paths) > 1):
+                problems[name] = _describe_problem(name, side, paths)
+            else:
+                chosen.append(paths[side.pick or 0])
+        if name in problems:
+            continue
+        if len(set(chosen)) < len(chosen):
+            problems[name] = f'{name}: {chosen[0]} would be its own partner; expected two images'
+            continue
+        matches.append(ImageMatch(name, tuple(chosen)))
+    return matches, problems
+
+
+def _describe_problem(name: str, side: ImageSide, paths: list[str]) -> str:
+    plain = side.pattern == STEM_PATTERN
+    where = f'{Path(side.folder) / name}.*' if plain else f'{name}: in {side.folder} as {side.pattern}'
+    if paths:
+        return f'{where}: {len(paths)} images ({", ".join(Path(path).name for path in paths)}); expected one'
+    return f'{where}: no such image; expected the partner of the same {"stem" if plain else "name"}'
 
 
 def match_folders(
     folder1: str | os.PathLike, folder2: str | os.PathLike, stems: list[str] | None = None
 ) -> tuple[list[PathPair], dict[str, str]]:
-    """Match the images of two folders by stem, whatever their suffixes.
-
-    Args:
-        folder1: Folder of the first sources.
-        folder2: Folder of the second sources.
-        stems: The stems to use; default every stem of either folder.
-
-    Returns:
-        Pairs in the order of the stems, and for every stem that makes no pair one sentence saying why.
-
-    Raises:
-        ImageReadError: If one of the folders does not exist.
-    """
-    images1, images2 = list_images(folder1), list_images(folder2)
-    pairs, problems = [], {}
-    for stem in sorted(images1.keys() | images2.keys()) if stems is None else stems:
-        found = images1.get(stem, []), images2.get(stem, [])
-        if len(found[0]) == len(found[1]) == 1:
-            pairs.append(PathPair(stem, found[0][0], found[1][0]))
-            continue
-        for paths, folder in zip(found, (folder1, folder2), strict=True):
-            if not paths:
-                problems[stem] = f'{Path(folder) / stem}.*: no such image; expected the partner of the same stem'
-            elif len(paths) > 1:
-                names = ', '.join(Path(path).name for path in paths)
-                problems[stem] = f'{Path(folder) / stem}.*: {len(paths)} images ({names}); expected one'
-    return pairs, problems
+    """Match the images of two folders by stem, see :func:`match_images`."""
+    matches, problems = match_images([ImageSide(folder1), ImageSide(folder2)], stems)
+    return [PathPair(match.name, *match.paths) for match in matches], problems

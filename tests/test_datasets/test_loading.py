@@ -5,7 +5,7 @@ import pytest
 from mmcv.transforms import Compose
 
 import mmdefusion.datasets  # noqa: F401
-from mmdefusion.datasets.transforms import LoadPairedImage
+from mmdefusion.datasets.transforms import LoadFusionTruth, LoadPairedImage
 from mmdefusion.utils.image_io import ImageReadError, write_image
 
 
@@ -101,3 +101,23 @@ def test_other_size_is_told(folder, images):
 def test_wrong_path_map(path_map):
     with pytest.raises(ValueError, match='path_map must be two strings'):
         LoadPairedImage(path_map=path_map)
+
+
+def test_truth_is_loaded_as_it_is(folder, images):
+    write_image(folder / 'gt.png', images[0] // 2)
+    results = dict(img=np.dstack(list(images)), img_path='a.png', gt_path=str(folder / 'gt.png'))
+    np.testing.assert_array_equal(LoadFusionTruth()(results)['gt_fused'], images[0] // 2)
+    values = np.random.default_rng(1).integers(0, 65536, (6, 8, 3), dtype=np.uint16)
+    cv2.imwrite(str(folder / 'gt.png'), values)
+    truth = LoadFusionTruth()(results)['gt_fused']
+    assert truth.dtype == np.float32
+    np.testing.assert_array_equal(np.rint(truth * 257), values)
+
+
+def test_truth_missing_or_of_another_size(folder, images):
+    results = dict(img=np.dstack(list(images))[:5], img_path='a.png', gt_path=str(folder / 'gt.png'))
+    with pytest.raises(ImageReadError, match='gt.png: cannot be opened'):
+        LoadFusionTruth()(results)
+    write_image(folder / 'gt.png', images[0])
+    with pytest.raises(ValueError, match=r'gt.png: 8 x 6 pixels .*its pair a.png, 8 x 5'):
+        LoadFusionTruth()(results)

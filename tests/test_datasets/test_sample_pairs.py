@@ -8,8 +8,6 @@ import pytest
 from mmdefusion.datasets.sample_pairs import (
     PHOTOS,
     SAMPLE_TASKS,
-    _defocus,
-    _disc,
     export_photos,
     make_sample_pairs,
     write_sample_pairs,
@@ -87,28 +85,6 @@ def test_infrared_shows_the_people_that_the_dark_hides(pairs):
 def test_scene_has_the_size_asked_for(size):
     visible, infrared = draw_street_scene(size, 0)
     assert visible.shape == infrared.shape == (*size, 3)
-
-
-def test_disc_kernel():
-    np.testing.assert_array_equal(_disc(0.3), [[0, 0, 0], [0, 1, 0], [0, 0, 0]])
-    kernel = _disc(3.0)
-    assert kernel.shape == (7, 7) and kernel.sum() == pytest.approx(1)
-    np.testing.assert_array_equal(kernel, kernel.T)
-    assert kernel[3, 3] == kernel[3, 5] > 0 == kernel[0, 0]
-    # Area of the disc, in pixels of full weight.
-    assert 1 / kernel[3, 3] == pytest.approx(np.pi * 3**2, rel=0.03)
-
-
-def test_defocus_keeps_flat_colour_and_what_is_in_focus():
-    disparity = np.repeat(np.linspace(1, 9, 40, dtype=np.float32)[None], 30, axis=0)
-    flat = np.full((30, 40, 3), 0.25, np.float32)
-    np.testing.assert_allclose(_defocus(flat, disparity, 5, 1.0), flat, rtol=1e-5)
-    noise = np.random.default_rng(0).random((30, 40, 3), dtype=np.float32)
-    level = np.full((30, 40), 5, np.float32)
-    np.testing.assert_allclose(_defocus(noise, level, 5, 4.0), noise, rtol=1e-6)
-    # In one plane out of focus it is an ordinary convolution with the disc.
-    blurred = cv2.filter2D(noise, -1, _disc(4.0), borderType=cv2.BORDER_REFLECT)
-    np.testing.assert_allclose(_defocus(noise, level, 4, 4.0), blurred, atol=1e-3)
 
 
 def test_unknown_task():

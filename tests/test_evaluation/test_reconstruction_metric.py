@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from mmdefusion.evaluation import ReconstructionMetric
+from mmdefusion.evaluation.metrics import ReconstructionMetric
 
 
 def sample(offset, **more):

@@ -1,11 +1,11 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
 import json
 import os
-import socket
 from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAIN, TEST = ROOT / 'tools/train.py', ROOT / 'tools/test.py'
@@ -77,22 +77,17 @@ def test_flags(tiny_config, run_tool, tmp_path):
     )
     assert result.returncode == 0, result.stderr
     steps = [entry for entry in scalars(tmp_path / 'flags') if 'loss' in entry]
-    assert steps[0]['lr'] == pytest.approx(1e-3 * 4 / 16)  # batch 4 instead of 16
+    learning_rate = Config.fromfile(tiny_config).optim_wrapper.optimizer.lr
+    assert steps[0]['lr'] == pytest.approx(learning_rate * 4 / 16)  # batch 4 instead of 16
     (dumped,) = (tmp_path / 'flags').glob('*/vis_data/config.py')
     assert "type='mmdefusion.AutocastOptimWrapper'" in dumped.read_text()
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(('127.0.0.1', 0))
-        return str(listener.getsockname()[1])
-
-
-def test_two_processes_train_together(tiny_config, run_tool, tmp_path):
+def test_two_processes_train_together(tiny_config, run_tool, free_port, tmp_path):
     result = run_tool(
         *('bash', ROOT / 'tools/dist_train.sh', tiny_config, '2', '--work-dir', tmp_path / 'dist'),
         *('--cfg-options', 'train_cfg.max_epochs=1', 'train_dataloader.batch_size=2'),
-        PORT=free_port(),
+        PORT=free_port,
         PYTHON=os.sys.executable,
     )
     assert result.returncode == 0, result.stderr

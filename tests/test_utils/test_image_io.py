@@ -11,8 +11,10 @@ from PIL import Image
 
 from mmdefusion.utils.image_io import (
     ImageReadError,
+    ImageSide,
     list_images,
     match_folders,
+    match_images,
     quantize,
     read_image,
     to_source_image,
@@ -292,3 +294,28 @@ def test_match_folders(tmp_path):
     }
     pairs, problems = match_folders(tmp_path / 'vi', tmp_path / 'ir', ['5.v2', '1'])
     assert [pair.stem for pair in pairs] == ['5.v2', '1'] and not problems
+
+
+def test_list_images_by_pattern(tmp_path):
+    for name in ('1/2.png', '1/10.png', '1/.3.png', '2/1.jpg', 'x/1.png', '1/more/4.png', '5.png'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b'')
+    found = list_images(tmp_path, r'(\d+)/[^/]+')
+    assert found == {
+        '1': [str(tmp_path / '1/2.png'), str(tmp_path / '1/10.png')],
+        '2': [str(tmp_path / '2/1.jpg')],
+    }
+    assert list_images(tmp_path, r'(\d+)/more/.+') == {'1': [str(tmp_path / '1/more/4.png')]}
+    assert list_images(tmp_path) == {'5': [str(tmp_path / '5.png')]}
+
+
+def test_match_images_of_three_sides(tmp_path):
+    for name in ('a/1.png', 'a/2.png', 'b/1_b.png', 'b/2_b.png', 'c/1.png', 'c/2.png', 'c/3.png'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b'')
+    sides = [ImageSide(tmp_path / 'a'), ImageSide(tmp_path / 'b', '(.+)_b'), ImageSide(tmp_path / 'c')]
+    matches, problems = match_images(sides)
+    assert [match.name for match in matches] == ['1', '2']
+    assert matches[1].paths == tuple(str(tmp_path / name) for name in ('a/2.png', 'b/2_b.png', 'c/2.png'))
+    # The last of the missing ones is named.
+    assert problems == {'3': f'3: in {tmp_path / "b"} as (.+)_b: no such image; expected the partner of the same name'}

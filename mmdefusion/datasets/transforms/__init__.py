@@ -3,7 +3,17 @@
 
 from .cud import RandomCUDMasks
 from .formatting import PackFusionInputs
-from .loading import LoadPairedImage
+from .loading import LoadFusionTruth, LoadPairedImage
 from .processing import PhotometricJitter, RandomResizedCrop
+from .synthesis import RandomMultiExposurePair, RandomMultiFocusPair
 
-__all__ = ['LoadPairedImage', 'PackFusionInputs', 'PhotometricJitter', 'RandomCUDMasks', 'RandomResizedCrop']
+__all__ = [
+    'LoadFusionTruth',
+    'LoadPairedImage',
+    'PackFusionInputs',
+    'PhotometricJitter',
+    'RandomCUDMasks',
+    'RandomMultiExposurePair',
+    'RandomMultiFocusPair',
+    'RandomResizedCrop',
+]

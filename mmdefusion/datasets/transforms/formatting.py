@@ -32,6 +32,7 @@ class PackFusionInputs(BaseTransform):
     def __init__(
         self,
         meta_keys: Sequence[str] = (
+            'name',
             'img_path',
             'partner_path',
             'ori_shape',

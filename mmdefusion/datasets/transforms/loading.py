@@ -1,5 +1,5 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
-"""Loading of the second image of a pair."""
+"""Loading of the second image of a pair and of the truth."""
 
 from __future__ import annotations
 
@@ -90,3 +90,46 @@ class LoadPairedImage(BaseTransform):
     def __repr__(self) -> str:
         """Return the transform as a config would write it."""
         return f'{self.__class__.__name__}(path_map={self.path_map})'
+
+
+@TRANSFORMS.register_module()
+class LoadFusionTruth(BaseTransform):
+    """Load the image that fusion should give.
+
+    Required Keys:
+
+    - img: the pair, for its size
+    - gt_path
+
+    Added Keys:
+
+    - gt_fused: (H, W, 3) BGR, values 0..255; uint8, or float32 when the file has 16 bits
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Add ``gt_fused``.
+
+        Args:
+            results: Result dict of one sample.
+
+        Returns:
+            The same dict.
+
+        Raises:
+            ImageReadError: If the file is missing or cannot be read.
+            ValueError: If it differs in size from the pair.
+        """
+        path = results['gt_path']
+        truth = read_image(path).bgr
+        height, width = results['img'].shape[:2]
+        if truth.shape[:2] != (height, width):
+            raise ValueError(
+                f'{path}: {truth.shape[1]} x {truth.shape[0]} pixels (width x height); expected the size of its pair '
+                f'{results["img_path"]}, {width} x {height}'
+            )
+        results['gt_fused'] = truth
+        return results
+
+    def __repr__(self) -> str:
+        """Return the transform as a config would write it."""
+        return f'{self.__class__.__name__}()'

@@ -2,7 +2,15 @@
 """Fusion metrics as pure functions of arrays: no network, no registry, no state."""
 
 from .edge import edge_artifacts, edge_preservation
-from .evaluate import FUSION_METRICS, LOWER_IS_BETTER, REFERENCE_METRICS, evaluate_pair, evaluate_reference
+from .evaluate import (
+    FUSION_METRICS,
+    LOWER_IS_BETTER,
+    REFERENCE_METRICS,
+    MetricNames,
+    evaluate_pair,
+    evaluate_reference,
+    resolve_metrics,
+)
 from .feature_information import feature_mutual_information
 from .information import cross_entropy, entropy, mutual_information, normalized_mutual_information
 from .luma import to_luma
@@ -23,6 +31,7 @@ from .visual_fidelity import visual_information_fidelity
 __all__ = [
     'FUSION_METRICS',
     'LOWER_IS_BETTER',
+    'MetricNames',
     'REFERENCE_METRICS',
     'average_gradient',
     'chen_blum_quality',
@@ -44,6 +53,7 @@ __all__ = [
     'psnr',
     'reference_psnr',
     'reference_ssim',
+    'resolve_metrics',
     'spatial_frequency',
     'ssim',
     'standard_deviation',

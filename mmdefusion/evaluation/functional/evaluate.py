@@ -92,7 +92,7 @@ def evaluate_pair(a: ImageLike, b: ImageLike, f: ImageLike, metrics: MetricNames
         TypeError: If an image is neither uint8 nor floating point, or a metric has no such variant.
         ValueError: If a name is unknown, sizes differ, an image is too small for a metric, or values are out of range.
     """
-    variants = _variants(metrics, FUSION_METRICS)
+    variants = resolve_metrics(metrics, FUSION_METRICS)
     a, b, f = prepare(a, b, f)
     return {name: FUSION_METRICS[name](a, b, f, **variant) for name, variant in variants.items()}
 
@@ -113,12 +113,25 @@ def evaluate_reference(reference: ImageLike, fused: ImageLike, metrics: MetricNa
         TypeError: If an image is neither uint8 nor floating point, or a metric has no such variant.
         ValueError: If a name is unknown, sizes differ, an image is too small for a metric, or values are out of range.
     """
-    variants = _variants(metrics, REFERENCE_METRICS)
+    variants = resolve_metrics(metrics, REFERENCE_METRICS)
     reference, fused = prepare_two(reference, fused)
     return {name: REFERENCE_METRICS[name](reference, fused, **variant) for name, variant in variants.items()}
 
 
-def _variants(metrics: MetricNames | None, known: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def resolve_metrics(metrics: MetricNames | None, known: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Bring a choice of metrics into one form.
+
+    Args:
+        metrics (Sequence[str] | Mapping[str, Mapping]): Names, or names with the variant of each. None means all.
+        known (Mapping[str, Any]): The names that may be chosen, ``FUSION_METRICS`` for example.
+
+    Returns:
+        dict[str, Mapping[str, Any]]: Name -> variant.
+
+    Raises:
+        TypeError: If ``metrics`` is a string.
+        ValueError: If a name is unknown.
+    """
     if isinstance(metrics, str):
         raise TypeError(f'metrics must be a sequence of names, found the string {metrics!r}')
     if metrics is None:

@@ -1,6 +1,7 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
 """Algorithms: whole models that a Runner trains and tests."""
 
+from .classical_fusion import ClassicalFusion
 from .defusion import DeFusionPP
 
-__all__ = ['DeFusionPP']
+__all__ = ['ClassicalFusion', 'DeFusionPP']

@@ -1,0 +1,5 @@
+_base_ = [
+    '../_base_/models/defusion-pp_nano.py',
+    '../_base_/datasets/fusion_m3fd.py',
+    '../_base_/default_runtime.py',
+]

@@ -1,0 +1,12 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+import socket
+
+import pytest
+
+
+@pytest.fixture
+def free_port():
+    """A port of this machine that nobody listens at."""
+    with socket.socket() as listener:
+        listener.bind(('127.0.0.1', 0))
+        return str(listener.getsockname()[1])
