@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmdefusion.datasets.transforms import PackFusionInputs, PhotometricJitter, RandomResizedCrop
+from mmdefusion.datasets.transforms import PackFusionInputs, PhotometricJitter, RandomResizedCrop, SourcesToLuma
 
 
 def ramp(height=60, width=80, channels=3):
@@ -58,6 +58,13 @@ def test_jitter_by_hand():
     assert (flat == np.rint(luma.mean())).all()
     assert (PhotometricJitter(**identity)(dict(img=pixel))['img'] == pixel).all()
     assert pixel[0, 0].tolist() == [40, 80, 120]  # the input is left alone
+
+
+def test_each_source_becomes_its_luma():
+    pair = np.array([[[10, 20, 30, 200, 100, 50]]], np.uint8)
+    first, second = 0.114 * 10 + 0.587 * 20 + 0.299 * 30, 0.114 * 200 + 0.587 * 100 + 0.299 * 50
+    result = SourcesToLuma()(dict(img=pair))['img']
+    assert result.tolist() == [[[round(first)] * 3 + [round(second)] * 3]] and result.dtype == np.uint8
 
 
 def test_pack():

@@ -2,6 +2,8 @@
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadPairedImage'),
+    # Published comparisons fuse lumas.
+    dict(type='SourcesToLuma'),
     dict(type='PackFusionInputs'),
 ]
 test_dataloader = dict(

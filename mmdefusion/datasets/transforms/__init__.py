@@ -4,7 +4,7 @@
 from .cud import RandomCUDMasks
 from .formatting import PackFusionInputs
 from .loading import LoadFusionTruth, LoadPairedImage
-from .processing import PhotometricJitter, RandomResizedCrop
+from .processing import PhotometricJitter, RandomResizedCrop, SourcesToLuma
 from .synthesis import RandomMultiExposurePair, RandomMultiFocusPair
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     'RandomMultiExposurePair',
     'RandomMultiFocusPair',
     'RandomResizedCrop',
+    'SourcesToLuma',
 ]

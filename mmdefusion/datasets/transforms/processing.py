@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmdefusion.evaluation.functional import to_luma
 from mmdefusion.registry import TRANSFORMS
 
 
@@ -131,3 +132,24 @@ class PhotometricJitter(BaseTransform):
             f'{type(self).__name__}(brightness={self.brightness}, contrast={self.contrast}, '
             f'saturation={self.saturation})'
         )
+
+
+@TRANSFORMS.register_module()
+class SourcesToLuma(BaseTransform):
+    """Replaces each source by its 8-bit luma, three times, as benchmarks of fusion do.
+
+    Required Keys:
+
+    - img: (H, W, 3k) BGR, k sources
+
+    Modified Keys:
+
+    - img: (H, W, 3k) uint8, the three channels of a source alike
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Replaces the sources in ``img``."""
+        sources = np.split(results['img'], results['img'].shape[2] // 3, axis=2)
+        lumas = [to_luma(source).astype(np.uint8) for source in sources]
+        results['img'] = np.repeat(np.stack(lumas, axis=2), 3, axis=2)
+        return results
