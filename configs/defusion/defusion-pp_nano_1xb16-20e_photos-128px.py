@@ -41,7 +41,7 @@ max_epochs = 20
 optim_wrapper = dict(
     type='AutocastOptimWrapper',
     dtype='bfloat16',
-    optimizer=dict(type='AdamW', lr=8e-4, betas=(0.9, 0.98), weight_decay=0.01),
+    optimizer=dict(type='AdamW', lr=5e-4, betas=(0.9, 0.98), weight_decay=0.01),
     clip_grad=dict(max_norm=20 / 16),
 )
 param_scheduler = [

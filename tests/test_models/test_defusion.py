@@ -51,7 +51,7 @@ def test_learns_to_reconstruct():
         optimizer.step()
         history.append({name: value.item() for name, value in losses.items()})
     for name in ('loss_common', 'loss_unique1', 'loss_unique2', 'loss_fused', 'loss_masked'):
-        assert history[-1][name] < 0.6 * history[0][name], name
+        assert history[-1][name] < 0.8 * history[0][name], name
 
 
 def test_modes():

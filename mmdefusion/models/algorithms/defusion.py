@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from mmengine.model import BaseModel
 from torch import Tensor
 
@@ -41,6 +42,25 @@ class DeFusionPP(BaseModel):
         self.neck = MODELS.build(neck)
         self.head = head and MODELS.build(head)
         self.target_generator = target_generator and MODELS.build(target_generator)
+
+    @torch.no_grad()
+    def init_weights(self) -> None:
+        """Initialises the parts, then shifts the heads' biases so that a gray pair is decoded as gray.
+
+        The positions, which every token carries, would otherwise start as a pattern on each patch.
+        """
+        super().init_weights()
+        if self.backbone.init_cfg:
+            return
+        gray = self.backbone.mean.expand(1, -1, *(2 * [4 * self.backbone.arch.patch_size]))
+        was_training = self.training
+        images = self.eval().decode(gray, gray)
+        self.train(was_training)
+        for name in ('common', 'unique', 'fused'):
+            head = getattr(self.neck, name)
+            image = images.unique1 if name == 'unique' else getattr(images, name)
+            patches = F.unfold(image - gray, self.backbone.arch.patch_size, stride=self.backbone.arch.patch_size)
+            head.pred.bias -= patches.mean(dim=(0, 2))
 
     def forward(
         self,

@@ -25,10 +25,8 @@ from ..layers import (
     to_map,
     window_shift,
 )
-from ..layers.init import init_vit_weights
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from ..layers.init import init_patch_embed, init_vit_weights
+from ..layers.statistics import channel_statistics
 
 
 class PatchEmbed(nn.Module):
@@ -89,11 +87,11 @@ class DeFusionViT(BaseModule):
         self.decomposition = CommonUniqueDecomposition(self.arch)
         self.skip_decomposition = CommonUniqueDecomposition(self.arch)
         self.fusion = FeatureFusion(self.arch)
-        mean = (IMAGENET_MEAN * in_channels)[:in_channels]
-        std = (IMAGENET_STD * in_channels)[:in_channels]
-        self.register_buffer('mean', torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer('std', torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        mean, std = channel_statistics(in_channels)
+        self.register_buffer('mean', mean.view(1, -1, 1, 1), persistent=False)
+        self.register_buffer('std', std.view(1, -1, 1, 1), persistent=False)
         init_vit_weights(self)
+        init_patch_embed(self.patch_embed.proj)
 
     def init_weights(self) -> None:
         """Loads the weights that ``init_cfg`` names; without it the weights stay as they were constructed.

@@ -21,7 +21,8 @@ from ..layers import (
     unpatchify,
     window_shift,
 )
-from ..layers.init import init_vit_weights
+from ..layers.init import init_pixel_head, init_vit_weights
+from ..layers.statistics import channel_statistics
 
 
 class Decomposition(NamedTuple):
@@ -122,8 +123,8 @@ class DeFusionDecoder(BaseModule):
         self.masked = MaskedModeling(sizes, out_channels)
         init_vit_weights(self)
         for head in (self.common, self.unique, self.fused, self.masked):
-            # Their inputs are not normalised; Xavier's scale would start with pixels far outside [0, 1].
-            nn.init.trunc_normal_(head.pred.weight, std=0.02)
+            # Z' starts as the sum of eight normalised tokens; the others are fewer, and their targets darker.
+            init_pixel_head(head.pred, sizes.patch_size, *channel_statistics(out_channels), gain=1 / 8)
 
     def draw_visible(self, tokens: DecomposedTokens) -> Tensor:
         """Draws the positions that stay, as many in every window, for each sample of its own.
