@@ -2,6 +2,10 @@
 import socket
 
 import pytest
+import torch
+
+# Test networks are so small that a second thread costs more than it does, above all on a busy machine.
+torch.set_num_threads(1)
 
 
 @pytest.fixture
