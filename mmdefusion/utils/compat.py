@@ -2,6 +2,7 @@
 """Differences between the versions of torch, MMEngine and the two package families, evened out in one place."""
 
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.logging import HistoryBuffer
+from mmengine.runner import checkpoint
 
 _HISTORY_STATISTICS = ('min', 'max', 'current', 'mean')
 
@@ -17,6 +19,7 @@ _HISTORY_STATISTICS = ('min', 'max', 'current', 'mean')
 def apply_compat() -> None:
     """Run every fix of this module; doing it more than once changes nothing."""
     allow_history_buffers()
+    refuse_unsafe_loading()
     register_package_names()
 
 
@@ -53,6 +56,17 @@ def _history_statistic(owner: type, name: str) -> Callable:
     if owner is not HistoryBuffer or name not in _HISTORY_STATISTICS:
         raise ValueError(f'a checkpoint may not read the attribute {name!r} of {owner!r}')
     return getattr(owner, name)
+
+
+def refuse_unsafe_loading() -> None:
+    """Keep OneDL's checkpoint loader from unpickling freely what cannot be read safely.
+
+    It falls back to ``weights_only=False``, so a checkpoint could run any code. Asked for ``weights_only=True``
+    outright, it does not.
+    """
+    load = getattr(checkpoint, '_safe_torch_load', None)
+    if load is not None and not isinstance(load, partial):
+        checkpoint._safe_torch_load = partial(load, weights_only=True)
 
 
 def register_package_names() -> None:
