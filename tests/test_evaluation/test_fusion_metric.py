@@ -98,7 +98,8 @@ def evaluate_rank(rank, world, folder):
 
 
 def test_two_ranks_give_the_scores_of_one(tmp_path):
-    mp.spawn(evaluate_rank, args=(2, str(tmp_path)), nprocs=2)
+    # Forked: a spawned process looks for this module by name, and other packages install a 'tests' too.
+    mp.start_processes(evaluate_rank, args=(2, str(tmp_path)), nprocs=2, start_method='fork')
     metric = FusionMetric(NAMES, 0)
     fill(metric, range(5))
     alone = metric.evaluate(5)
