@@ -26,6 +26,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--show', action='store_true', help='show panels of sources, parts and fused image')
     parser.add_argument('--show-dir', help='write the panels into this folder of work_dir/timestamp')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds that a shown panel stays')
+    parser.add_argument('--tta', action='store_true', help='average over the pair and its mirror image')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -53,6 +54,8 @@ def load_config(args: argparse.Namespace) -> Config:
         args.work_dir or cfg.get('work_dir') or osp.join('./work_dirs', osp.splitext(osp.basename(args.config))[0])
     )
     cfg.load_from = args.checkpoint
+    if args.tta:
+        cfg.model = {**cfg.get('tta_model', dict(type='mmdefusion.FusionTTAModel')), 'module': cfg.model}
     add_outputs(cfg, args)
     if args.launcher != 'none':
         cfg.model_wrapper_cfg = dict(type='mmdefusion.InferenceModelWrapper')

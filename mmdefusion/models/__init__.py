@@ -1,7 +1,7 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
 """Models: backbone, neck, head and target generator, and the algorithm that joins them."""
 
-from .algorithms import ClassicalFusion, DeFusionPP
+from .algorithms import ClassicalFusion, DeFusionPP, FusionTTAModel
 from .backbones import DeFusionViT
 from .data_preprocessors import FusionDataPreprocessor
 from .heads import DeFusionHead
@@ -17,5 +17,6 @@ __all__ = [
     'DeFusionPP',
     'DeFusionViT',
     'FusionDataPreprocessor',
+    'FusionTTAModel',
     'InferenceModelWrapper',
 ]

@@ -3,5 +3,6 @@
 
 from .classical_fusion import ClassicalFusion
 from .defusion import DeFusionPP
+from .fusion_tta import FusionTTAModel
 
-__all__ = ['ClassicalFusion', 'DeFusionPP']
+__all__ = ['ClassicalFusion', 'DeFusionPP', 'FusionTTAModel']
