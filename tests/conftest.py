@@ -1,11 +1,16 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
+import os
 import socket
+import sys
 
 import pytest
 import torch
 
 # Test networks are so small that a second thread costs more than it does, above all on a busy machine.
 torch.set_num_threads(1)
+# Processes of one test meet on this machine; other interfaces may be slow to answer or closed.
+if sys.platform == 'linux':
+    os.environ.setdefault('GLOO_SOCKET_IFNAME', 'lo')
 
 
 @pytest.fixture

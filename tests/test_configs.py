@@ -4,7 +4,6 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
@@ -59,4 +58,3 @@ def test_nano_is_small_and_every_window_fits_the_crop():
     assert sum(parameter.numel() for parameter in model.parameters()) == 3_892_096
     arch = model.backbone.arch
     assert cfg.train_pipeline[1].scale % (arch.patch_size * arch.window_size) == 0
-    assert torch.get_default_dtype() == torch.float32

@@ -8,10 +8,10 @@ from pathlib import Path
 from mmengine import fileio
 
 from mmdefusion.registry import DATASETS
+from mmdefusion.utils.image_io import IMAGE_SUFFIXES
 
 from .base_dataset import SeededDataset
 
-IMG_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 #: One photo in so many is held out by ``subset='train'`` and used by ``subset='val'``.
 HOLD_OUT_EVERY = 20
 
@@ -58,7 +58,7 @@ class ImageFolderDataset(SeededDataset):
                 )
         else:
             files = fileio.list_dir_or_file(folder, list_dir=False, recursive=True)
-            names = sorted(name for name in files if Path(name).suffix.lower() in IMG_SUFFIXES)
+            names = sorted(name for name in files if Path(name).suffix.lower() in IMAGE_SUFFIXES)
         if self.subset != 'all':
             held_out = self.subset == 'val'
             names = [name for index, name in enumerate(names) if (index % HOLD_OUT_EVERY == 0) == held_out]
@@ -68,7 +68,7 @@ class ImageFolderDataset(SeededDataset):
 
     def _expected(self) -> str:
         return (
-            f'expected photos ({", ".join(IMG_SUFFIXES)}) there or below. Put the data in place, or point elsewhere '
+            f'expected photos ({", ".join(IMAGE_SUFFIXES)}) there or below. Put the data in place, or point elsewhere '
             'with --cfg-options train_dataloader.dataset.data_root=FOLDER '
             'train_dataloader.dataset.data_prefix.img_path= (val_dataloader alike)'
         )

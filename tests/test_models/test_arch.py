@@ -5,7 +5,7 @@ from mmdefusion.models.layers import ARCHS, get_arch
 
 
 def test_lookup():
-    assert get_arch('tiny') is not None and get_arch('tiny') == ARCHS['tiny']
+    assert get_arch('tiny') == ARCHS['tiny']
     arch = get_arch(dict(base='nano', depth=7))
     assert (arch.depth, arch.embed_dims) == (7, ARCHS['nano'].embed_dims)
     assert get_arch(dict(embed_dims=64, cross_heads=4, num_heads=4)).depth == ARCHS['tiny'].depth

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from mmengine.model import BaseModel
 from torch import Tensor
 
 from mmdefusion.registry import MODELS
 from mmdefusion.structures import FusionDataSample
 
+from ..layers import TokenGrid, patchify
 from ..necks import Decomposition
 from ..target_generators import CUDTargets
 
@@ -52,15 +52,16 @@ class DeFusionPP(BaseModel):
         super().init_weights()
         if self.backbone.init_cfg:
             return
-        gray = self.backbone.mean.expand(1, -1, *(2 * [4 * self.backbone.arch.patch_size]))
+        patch_size = self.backbone.arch.patch_size
+        grid = TokenGrid(4, 4, 4, 4)
+        gray = self.backbone.mean.expand(1, -1, 4 * patch_size, 4 * patch_size)
         was_training = self.training
         images = self.eval().decode(gray, gray)
         self.train(was_training)
         for name in ('common', 'unique', 'fused'):
             head = getattr(self.neck, name)
             image = images.unique1 if name == 'unique' else getattr(images, name)
-            patches = F.unfold(image - gray, self.backbone.arch.patch_size, stride=self.backbone.arch.patch_size)
-            head.pred.bias -= patches.mean(dim=(0, 2))
+            head.pred.bias -= patchify(image - gray, grid, patch_size).mean(dim=(0, 1))
 
     def forward(
         self,

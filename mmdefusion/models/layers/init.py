@@ -1,9 +1,9 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
 """Initialisation: the network starts as a rough autoencoder of patches and learns what to exchange.
 
-Patches of photos are ill-conditioned: their mean carries hundreds of times the energy of their fine detail. Behind a
-random projection, gradient descent finds the mean at once and the detail after thousands of steps. In the basis of the
-cosine transform the coefficients are nearly uncorrelated, and each step serves all of them.
+Patches of photos are ill-conditioned: their mean carries most of the energy, their fine detail little. Behind a random
+projection, gradient descent finds the mean at once and the detail long after. In the basis of the cosine transform the
+coefficients are nearly uncorrelated, and each step serves all of them.
 """
 
 from __future__ import annotations
