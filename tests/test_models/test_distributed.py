@@ -10,14 +10,24 @@ import torch
 SCRIPT = Path(__file__).with_name('gradients_of_two.py')
 
 
-def test_two_processes_give_the_gradients_of_one(tmp_path):
-    path = tmp_path / 'gradients.pth'
+def meet(rendezvous, path):
     processes = []
     for rank in range(2):
         environment = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(SCRIPT.parents[2]), RANK=str(rank))
-        command = [sys.executable, SCRIPT, tmp_path / 'rendezvous', path]
-        processes.append(subprocess.Popen(command, env=environment))
-    assert [process.wait(timeout=200) for process in processes] == [0, 0]
+        processes.append(subprocess.Popen([sys.executable, SCRIPT, rendezvous, path], env=environment))
+    try:
+        return [process.wait(timeout=45) for process in processes] == [0, 0]
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        for process in processes:
+            process.kill()
+
+
+def test_two_processes_give_the_gradients_of_one(tmp_path):
+    path = tmp_path / 'gradients.pth'
+    # A meeting over gloo hangs now and then, before anything is computed: it is tried anew.
+    assert any(meet(tmp_path / f'rendezvous{attempt}', path) for attempt in range(4))
     together = torch.load(path, weights_only=True)
 
     spec = importlib.util.spec_from_file_location('gradients_of_two', SCRIPT)
