@@ -1,13 +1,13 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
 """Models: backbone, neck, head and target generator, and the algorithm that joins them."""
 
-from .algorithms import ClassicalFusion, DeFusionPP, FusionTTAModel
-from .backbones import DeFusionViT
-from .data_preprocessors import FusionDataPreprocessor
-from .heads import DeFusionHead
+from .algorithms import MAE, ClassicalFusion, DeFusionPP, FusionTTAModel
+from .backbones import DeFusionViT, MAEViT
+from .data_preprocessors import FusionDataPreprocessor, PairedDetDataPreprocessor, PairedSegDataPreProcessor
+from .heads import DeFusionHead, FusionHead, MAEHead, MCUDHead
 from .inference_wrapper import InferenceModelWrapper
-from .necks import DeFusionDecoder
-from .target_generators import CUDTargetGenerator
+from .necks import DeFusionDecoder, FusedFeaturePyramid, MAEDecoder
+from .target_generators import CUDTargetGenerator, FrozenEncoder
 
 __all__ = [
     'CUDTargetGenerator',
@@ -16,7 +16,17 @@ __all__ = [
     'DeFusionHead',
     'DeFusionPP',
     'DeFusionViT',
+    'FrozenEncoder',
+    'FusedFeaturePyramid',
     'FusionDataPreprocessor',
+    'FusionHead',
     'FusionTTAModel',
     'InferenceModelWrapper',
+    'MAE',
+    'MAEDecoder',
+    'MAEHead',
+    'MAEViT',
+    'MCUDHead',
+    'PairedDetDataPreprocessor',
+    'PairedSegDataPreProcessor',
 ]

@@ -24,5 +24,6 @@ class FusionDataSample(BaseDataElement):
         gt_fused: The image that fusion should give, where it is known; the photo itself in pretraining.
 
     Meta information: ``img_path`` and, for pairs of files, ``partner_path`` and the ``name`` that both share;
-    ``ori_shape`` and ``img_shape`` as (H, W); ``sample_idx``; ``flip`` and ``flip_direction``.
+    ``ori_shape`` and ``img_shape`` as (H, W); ``sample_idx``; ``flip`` and ``flip_direction``; ``kind``, what the
+    sample is where training mixes several datasets, for example ``'infrared_visible'``.
     """

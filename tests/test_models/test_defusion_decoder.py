@@ -40,8 +40,9 @@ def test_masked_image_does_not_depend_on_dropped_tokens(tokens):
     changed = tokens._replace(
         **{name: part + extra for name, part, extra in zip(tokens._fields[:4], tokens[:4], noise, strict=True)}
     )
-    before = decoder(tokens, backbone.fuse(tokens), backbone.fuse(tokens.keep(ids)), ids)
-    after = decoder(changed, backbone.fuse(changed), backbone.fuse(changed.keep(ids)), ids)
+    sources = torch.rand(2, 2, 3, 32, 32)
+    before = decoder(tokens, backbone.fuse(tokens), *sources, backbone.fuse(tokens.keep(ids)), ids)
+    after = decoder(changed, backbone.fuse(changed), *sources, backbone.fuse(changed.keep(ids)), ids)
     assert torch.equal(before.masked, after.masked)
     assert not torch.allclose(before.fused, after.fused)
 
@@ -55,8 +56,9 @@ def test_keeping_all_tokens_equals_not_masking(tokens):
 def test_images_have_the_sources_size_and_full_precision():
     backbone, decoder = DeFusionViT(TINY_ARCH).eval(), DeFusionDecoder(TINY_ARCH).eval()
     with torch.autocast('cpu', torch.bfloat16):
-        tokens = backbone.decompose(*torch.rand(2, 1, 3, 21, 34))
-        images = decoder(tokens, backbone.fuse(tokens))
+        sources = torch.rand(2, 1, 3, 21, 34)
+        tokens = backbone.decompose(*sources)
+        images = decoder(tokens, backbone.fuse(tokens), *sources)
     assert images.masked is None
     for image in images[:4]:
         assert image.shape == (1, 3, 21, 34) and image.dtype == torch.float32

@@ -121,7 +121,114 @@ def test_window_network_is_local():
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match=r'expects 3 channels \(one image\) or 6 \(two\).*\(1, 4, 8, 8\)'):
+    with pytest.raises(ValueError, match=r'expects 3 channels \(one image\) or 6 channels \(two\).*\(1, 4, 8, 8\)'):
         DeFusionViT(TINY_ARCH)(torch.rand(1, 4, 8, 8))
     with pytest.raises(ValueError, match="out_type must be .* got 'all'"):
         DeFusionViT(TINY_ARCH, out_type='all')
+    with pytest.raises(ValueError, match='num_sources must be .* got 3'):
+        DeFusionViT(TINY_ARCH, num_sources=3)
+
+
+@pytest.mark.parametrize(('num_sources', 'lost'), [(1, 6), (2, 3)])
+def test_a_lost_source_is_told(num_sources, lost):
+    backbone = DeFusionViT(TINY_ARCH, num_sources=num_sources)
+    assert backbone(torch.rand(1, 3 * num_sources, 8, 8))[0].shape == (1, 16, 2, 2)
+    with pytest.raises(
+        ValueError, match=rf'expects {3 * num_sources} channels \(\w+ ?\w*\), got .*\(1, {lost}, 8, 8\)'
+    ):
+        backbone(torch.rand(1, lost, 8, 8))
+
+
+@pytest.mark.parametrize(('mean', 'std'), [(0.0, 1 / 255), (0.45, 0.22)])
+def test_an_image_normalised_by_the_stock_preprocessor(mean, std):
+    with pytest.raises(ValueError, match=r'RGB in \[0, 1\].*got values from .* mean of 0 and an std of 255'):
+        DeFusionViT(TINY_ARCH)((torch.linspace(0, 1, 192).view(1, 3, 8, 8) - mean) / std)
+    # What photometric transforms make of an image is accepted.
+    DeFusionViT(TINY_ARCH)(torch.linspace(-0.2, 1.7, 192).view(1, 3, 8, 8))
+
+
+def frozen_names(backbone):
+    return {name for name, parameter in backbone.named_parameters() if not parameter.requires_grad}
+
+
+def test_nothing_is_frozen_by_default():
+    backbone = DeFusionViT(TINY_ARCH)
+    assert frozen_names(backbone) == set()
+    assert all(module.training for module in backbone.train().modules())
+
+
+@pytest.mark.parametrize('stages', range(5))
+def test_frozen_stages(stages):
+    """Stage k freezes what has a depth of k or less: patches, block 1, block 2, decomposition, fusion."""
+    backbone = DeFusionViT(dict(TINY_ARCH, cross_dropout=0.5), frozen_stages=stages)
+    names = [name for name, _ in backbone.named_parameters()]
+    assert frozen_names(backbone) == {name for name in names if backbone.get_layer_depth(name)[0] <= stages}
+    first = {name.split('.')[0] for name in frozen_names(backbone)}
+    groups = [{'patch_embed'}, {'blocks', 'skip_norms'}, {'norm'}, {'decomposition', 'skip_decomposition'}, {'fusion'}]
+    assert first == set().union(*groups[: stages + 1])
+    backbone.eval()
+    backbone.train()
+    modes = {name: module.training for name, module in backbone.named_modules()}
+    assert not modes['patch_embed.proj'] and modes['']
+    assert modes['blocks.0.mlp'] == (stages < 1) and modes['blocks.1.attn'] == (stages < 2)
+    assert modes['norm'] == (stages < 2)
+    assert modes['decomposition.common'] == modes['skip_decomposition.residual.mlp'] == (stages < 3)
+    assert modes['fusion.fuse'] == (stages < 4)
+
+
+def test_everything_frozen_gives_the_features_of_evaluation():
+    """No drop path, no dropout, no random order, and nothing for the backward pass."""
+    sizes = dict(TINY_ARCH, cross_dropout=0.5)
+    backbone = DeFusionViT(sizes, drop_path_rate=0.5, frozen_stages=4, with_cp=True)
+    x = torch.rand(2, 6, 16, 16)
+    (features,) = backbone.train()(x)
+    assert not features.requires_grad
+    assert torch.equal(features, backbone.eval()(x)[0])
+    trained = DeFusionViT(sizes, drop_path_rate=0.5)
+    trained.load_state_dict(backbone.state_dict())
+    assert not torch.equal(trained.train()(x)[0], features)
+
+
+def test_a_frozen_encoder_still_trains_the_rest():
+    backbone = DeFusionViT(TINY_ARCH, frozen_stages=2, with_cp=True).train()
+    backbone(torch.rand(2, 6, 16, 16))[0].square().mean().backward()
+    for name, parameter in backbone.named_parameters():
+        depth, _ = backbone.get_layer_depth(name)
+        assert (parameter.grad is None) == (depth <= 2), name
+
+
+@pytest.mark.parametrize('stages', [-2, 5])
+def test_frozen_stages_out_of_range(stages):
+    with pytest.raises(ValueError, match=rf'from -1 \(nothing\) to 4 \(everything.*2 blocks.*got {stages}'):
+        DeFusionViT(TINY_ARCH, frozen_stages=stages)
+
+
+def test_layer_depth():
+    backbone = DeFusionViT(TINY_ARCH)
+    expected = {
+        'patch_embed.proj.weight': 0,
+        'blocks.0.attn.qkv.bias': 1,
+        'skip_norms.1.weight': 1,
+        'blocks.1.norm1.weight': 2,
+        'norm.bias': 2,
+        'decomposition.common.qkv.weight': 3,
+        'skip_decomposition.residual.mlp.fc1.weight': 3,
+        'fusion.refine.0.attn.proj.weight': 4,
+    }
+    for name, depth in expected.items():
+        assert backbone.get_layer_depth(name) == (depth, 6)
+        assert backbone.get_layer_depth(f'backbone.{name}', prefix='backbone.') == (depth, 6)
+    assert backbone.get_layer_depth('bbox_head.conv.weight', prefix='backbone.') == (5, 6)
+    assert {backbone.get_layer_depth(name)[0] for name, _ in backbone.named_parameters()} == set(range(5))
+
+
+def test_drop_path_grows_with_depth_and_spares_whole_samples():
+    backbone = DeFusionViT(dict(TINY_ARCH, depth=5), drop_path_rate=0.4)
+    assert [block.drop_path for block in backbone.blocks] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+    block, x = backbone.blocks[4].train(), torch.rand(64, 4, 16)
+    attention = block.attn(block.norm1(x), 1)
+    torch.manual_seed(0)
+    branch = block._residual(attention)
+    kept = branch.abs().sum((1, 2)) > 0
+    torch.testing.assert_close(branch[kept], attention[kept] / 0.6)
+    assert 24 <= int(kept.sum()) <= 52

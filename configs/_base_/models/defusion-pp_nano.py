@@ -1,4 +1,4 @@
-# A network for CPUs: 8x8 patches, 128 wide, 4 blocks, attention in windows, 3.89 M parameters.
+# A network for CPUs: 16x16 patches, 192 wide, 4 blocks, attention in windows, and a thin full-resolution path.
 _base_ = 'defusion-pp_tiny.py'
 
 model = dict(backbone=dict(arch='nano'), neck=dict(arch='nano'))

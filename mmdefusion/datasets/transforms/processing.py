@@ -145,11 +145,13 @@ class SourcesToLuma(BaseTransform):
     Modified Keys:
 
     - img: (H, W, 3k) uint8, the three channels of a source alike
+    - gt_fused (optional): (H, W, 3), as the sources
     """
 
     def transform(self, results: dict) -> dict:
-        """Replaces the sources in ``img``."""
-        sources = np.split(results['img'], results['img'].shape[2] // 3, axis=2)
-        lumas = [to_luma(source).astype(np.uint8) for source in sources]
-        results['img'] = np.repeat(np.stack(lumas, axis=2), 3, axis=2)
+        """Replaces the sources in ``img``, and the truth."""
+        for key in {'img', 'gt_fused'} & results.keys():
+            images = np.split(results[key], results[key].shape[2] // 3, axis=2)
+            lumas = [to_luma(image).astype(np.uint8) for image in images]
+            results[key] = np.repeat(np.stack(lumas, axis=2), 3, axis=2)
         return results

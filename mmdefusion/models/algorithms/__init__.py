@@ -4,5 +4,6 @@
 from .classical_fusion import ClassicalFusion
 from .defusion import DeFusionPP
 from .fusion_tta import FusionTTAModel
+from .mae import MAE
 
-__all__ = ['ClassicalFusion', 'DeFusionPP', 'FusionTTAModel']
+__all__ = ['MAE', 'ClassicalFusion', 'DeFusionPP', 'FusionTTAModel']

@@ -2,5 +2,6 @@
 """Backbones."""
 
 from .defusion_vit import DeFusionViT
+from .mae_vit import MAEViT
 
-__all__ = ['DeFusionViT']
+__all__ = ['DeFusionViT', 'MAEViT']

@@ -52,9 +52,14 @@ class DeFusionViT(BaseModule):
         arch: ``'tiny'`` (the published ViT-T/16), ``'nano'`` (for CPUs), or a dict of sizes, see
             :func:`mmdefusion.models.layers.get_arch`.
         in_channels: Channels C of one image.
+        num_sources: Images that :meth:`forward` takes: 1, 2, or None for either. Say 2 in a config for pairs: a
+            pipeline or preprocessor that loses one of them is then an error.
         out_type: Features that :meth:`forward` returns: ``'fused'``, ``'common'`` or ``'unique'`` of D channels, or
             ``'concat'``: common, both unique ones and fused, 4D channels. ``'unique'`` is the sum of both.
         drop_path_rate: Stochastic depth of the encoder, rising linearly from 0 to this with depth.
+        frozen_stages: Stages that are not trained and stay in evaluation mode. -1: none; 0: the patch embedding; k:
+            also the first k blocks of the encoder, with k = depth its norm too; depth + 1: also the decomposition;
+            depth + 2: also the fusion, which is everything.
         with_cp: Recompute the encoder's and the decomposition's activations in the backward pass to save memory.
         init_cfg: ``dict(type='Pretrained', checkpoint=..., prefix=...)`` loads a pretraining checkpoint of this package
             (``prefix='backbone.'``), or the encoder from public ViT, MAE or TinyMIM weights (without prefix).
@@ -64,8 +69,10 @@ class DeFusionViT(BaseModule):
         self,
         arch: str | dict = 'tiny',
         in_channels: int = 3,
+        num_sources: int | None = None,
         out_type: str = 'fused',
         drop_path_rate: float = 0.0,
+        frozen_stages: int = -1,
         with_cp: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
@@ -73,10 +80,20 @@ class DeFusionViT(BaseModule):
         if out_type not in ('fused', 'common', 'unique', 'concat'):
             raise ValueError(f"out_type must be 'fused', 'common', 'unique' or 'concat', got {out_type!r}")
         self.arch = get_arch(arch)
+        if num_sources not in (None, 1, 2):
+            raise ValueError(f'num_sources must be 1, 2 or None (either), got {num_sources!r}')
         self.in_channels = in_channels
+        self.num_sources = num_sources
         self.out_type = out_type
+        self.frozen_stages = frozen_stages
         self.with_cp = with_cp
+        self._range_checked = False
         dims, depth = self.arch.embed_dims, self.arch.depth
+        if not -1 <= frozen_stages <= depth + 2:
+            raise ValueError(
+                f'frozen_stages must be from -1 (nothing) to {depth + 2} (everything: patch embedding, {depth} blocks, '
+                f'decomposition, fusion), got {frozen_stages}'
+            )
         drop_paths = torch.linspace(0, drop_path_rate, depth).tolist()
         self.patch_embed = PatchEmbed(in_channels, dims, self.arch.patch_size)
         self.blocks = nn.ModuleList(
@@ -92,6 +109,42 @@ class DeFusionViT(BaseModule):
         self.register_buffer('std', std.view(1, -1, 1, 1), persistent=False)
         init_vit_weights(self)
         init_patch_embed(self.patch_embed.proj)
+        for module in self._frozen_modules():
+            module.eval().requires_grad_(False)
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Depth of a parameter, for learning rates that decay with depth.
+
+        Args:
+            param_name: Name of the parameter.
+            prefix: What stands before the backbone's own names, for example ``'backbone.'``.
+
+        Returns:
+            The depth and the number of depths: 0 for the patch embedding, i + 1 for block i, depth for the encoder's
+            norm, depth + 1 for the decomposition, depth + 2 for the fusion, and the last, depth + 3, for what lies
+            outside of the backbone. The norms of the skip stream belong to the first block, whose tokens they take.
+        """
+        depth = self.arch.depth
+        if not param_name.startswith(prefix):
+            return depth + 3, depth + 4
+        module, index, *_ = param_name[len(prefix) :].split('.')
+        depths = dict(patch_embed=0, skip_norms=1, norm=depth, decomposition=depth + 1, skip_decomposition=depth + 1)
+        depths['fusion'] = depth + 2
+        return int(index) + 1 if module == 'blocks' else depths[module], depth + 4
+
+    def _frozen_modules(self) -> list[nn.Module]:
+        stages = [[self.patch_embed], *([block] for block in self.blocks)]
+        stages[1].append(self.skip_norms)
+        stages[-1].append(self.norm)
+        stages += [[self.decomposition, self.skip_decomposition], [self.fusion]]
+        return [module for stage in stages[: self.frozen_stages + 1] for module in stage]
+
+    def train(self, mode: bool = True) -> DeFusionViT:
+        """Sets the mode; frozen stages stay in evaluation mode."""
+        super().train(mode)
+        for module in self._frozen_modules():
+            module.eval()
+        return self
 
     def init_weights(self) -> None:
         """Loads the weights that ``init_cfg`` names; without it the weights stay as they were constructed.
@@ -104,7 +157,7 @@ class DeFusionViT(BaseModule):
         self._is_init = True
 
     def _run(self, module: nn.Module, *args: object) -> Tensor | tuple[Tensor, Tensor]:
-        if self.with_cp and self.training:
+        if self.with_cp and module.training:
             return checkpoint(module, *args, use_reentrant=False)
         return module(*args)
 
@@ -128,16 +181,18 @@ class DeFusionViT(BaseModule):
                 shallow = self.skip_norms[0](before) + self.skip_norms[1](x)
         return self.norm(x), shallow
 
-    def decompose(self, x1: Tensor, x2: Tensor | None = None) -> DecomposedTokens:
+    def decompose(self, x1: Tensor, x2: Tensor | None = None, both_orders: bool = False) -> DecomposedTokens:
         """Decomposes pairs of images into common and unique parts.
 
         Args:
             x1: First images, RGB in [0, 1], (N, C, H, W) of any H and W; reflected at the bottom and right to whole
                 patches and windows.
             x2: Second images of the same shape; None stands for ``x1`` again.
+            both_orders: Give the common parts in either order of the images.
 
         Returns:
-            The parts, on the padded grid.
+            The parts, on the padded grid. For ``both_orders`` the common ones are (2N, L, D): those of (x1, x2), then
+            those of (x2, x1).
         """
         image_size = tuple(x1.shape[-2:])
         patch_size = self.arch.patch_size
@@ -148,13 +203,34 @@ class DeFusionViT(BaseModule):
         deep, shallow = self.encode(images, grid)
         if x2 is None:
             deep, shallow = deep.repeat(2, 1, 1), shallow.repeat(2, 1, 1)
-        common, unique = self._run(self.decomposition, deep, grid.num_windows)
-        skip_common, skip_unique = self._run(self.skip_decomposition, shallow, grid.num_windows)
+        common, unique = self._run(self.decomposition, deep, grid.num_windows, both_orders)
+        skip_common, skip_unique = self._run(self.skip_decomposition, shallow, grid.num_windows, both_orders)
         return DecomposedTokens(common, unique, skip_common, skip_unique, grid, image_size)
 
     def fuse(self, tokens: DecomposedTokens) -> Tensor:
         """Fused tokens Z' of the parts, (N, L, D)."""
         return self._run(self.fusion, tokens)
+
+    def _check_input(self, x: Tensor) -> None:
+        accepted = {1: 'one image', 2: 'two'}
+        if self.num_sources:
+            accepted = {self.num_sources: accepted[self.num_sources]}
+        if x.size(1) not in [count * self.in_channels for count in accepted]:
+            channels = ' or '.join(f'{count * self.in_channels} channels ({name})' for count, name in accepted.items())
+            raise ValueError(
+                f'DeFusionViT expects {channels}, got an input of shape {tuple(x.shape)}. Pairs need LoadPairedImage '
+                'in the pipeline and PairedDetDataPreprocessor or PairedSegDataPreProcessor: with bgr_to_rgb=True the '
+                'stock preprocessors keep 3 of 6 channels'
+            )
+        # Once, because it waits for the device. Photometric transforms of the hosts go a little beyond [0, 1].
+        if not self._range_checked:
+            low, high = x.min().item(), x.max().item()
+            if low < -1 or high > 2:
+                raise ValueError(
+                    f'DeFusionViT expects RGB in [0, 1] and normalises it itself, got values from {low:.4g} to '
+                    f'{high:.4g}; give the data preprocessor a mean of 0 and an std of 255 for each channel'
+                )
+            self._range_checked = True
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Feature maps for a neck or head of a detector or segmentor.
@@ -164,12 +240,12 @@ class DeFusionViT(BaseModule):
 
         Returns:
             One map (N, D, h, w), 4D channels for ``out_type='concat'``, with h = ceil(H / p), w = ceil(W / p).
+
+        Raises:
+            ValueError: The channels are not those of the expected number of images, or the values of the first input
+                are far from [0, 1].
         """
-        if x.size(1) not in (self.in_channels, 2 * self.in_channels):
-            raise ValueError(
-                f'DeFusionViT expects {self.in_channels} channels (one image) or {2 * self.in_channels} (two), '
-                f'got an input of shape {tuple(x.shape)}'
-            )
+        self._check_input(x)
         tokens = self.decompose(*x.split(self.in_channels, dim=1))
         parts = []
         if self.out_type in ('common', 'concat'):

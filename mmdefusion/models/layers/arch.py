@@ -20,6 +20,8 @@ class FusionArch:
         cross_heads: Heads of every cross-attention.
         cross_dropout: Dropout of every cross-attention layer.
         long_residual: Whether ``Z' = R(Z) + Z`` rather than ``R(Z)``.
+        detail_dims: Width of the full-resolution path of the fused head, see
+            :class:`mmdefusion.models.necks.DetailDecoder`; 0 decodes each token to its patch by a linear map.
     """
 
     embed_dims: int = 192
@@ -31,6 +33,7 @@ class FusionArch:
     cross_heads: int = 16
     cross_dropout: float = 0.1
     long_residual: bool = True
+    detail_dims: int = 0
 
     def __post_init__(self) -> None:
         for name in ('embed_dims', 'depth', 'num_heads', 'patch_size', 'cross_heads'):
@@ -41,14 +44,16 @@ class FusionArch:
                 f'embed_dims must be divisible by 4 (positions), num_heads and cross_heads, got {self.embed_dims}, '
                 f'{self.num_heads} and {self.cross_heads}'
             )
+        if self.detail_dims and self.patch_size & (self.patch_size - 1):
+            raise ValueError(f'detail_dims needs a patch_size that is a power of two, got {self.patch_size}')
 
 
-#: ``tiny`` is the published network (ViT-T/16). ``nano`` trains and runs on a CPU: small patches keep detail, attention
-#: in windows of 64 tokens makes its cost linear in pixels.
+#: ``tiny`` is the published network (ViT-T/16). ``nano`` trains and runs on a CPU: attention in windows of 25 tokens
+#: makes its cost linear in pixels, and a thin full-resolution path keeps the detail that 16x16 patches lose.
 ARCHS = {
     'tiny': FusionArch(),
     'nano': FusionArch(
-        embed_dims=128, depth=4, num_heads=4, patch_size=8, window_size=8, cross_heads=4, cross_dropout=0.0
+        depth=4, mlp_ratio=2.0, window_size=5, cross_heads=6, cross_dropout=0.0, detail_dims=16
     ),
 }
 

@@ -38,6 +38,10 @@ class DecomposedTokens(NamedTuple):
         parts = zip((ids, twice, ids, twice), self[:4], strict=True)
         return DecomposedTokens(*(gather_tokens(part, index) for index, part in parts), self.grid, self.image_size)
 
+    def first_order(self) -> DecomposedTokens:
+        """Of common parts in both orders (2N, L, D) only those of the first."""
+        return self._replace(common=self.common.chunk(2)[0], skip_common=self.skip_common.chunk(2)[0])
+
 
 def gather_tokens(tokens: Tensor, ids: Tensor) -> Tensor:
     """Picks tokens: (N, L, D) at ids (N, K) -> (N, K, D)."""
@@ -58,18 +62,22 @@ class CommonUniqueDecomposition(nn.Module):
         self.unique = CrossAttentionLayer(task='unique', dropout=arch.cross_dropout, **cross)
         self.residual = Block(arch.embed_dims, arch.num_heads, arch.mlp_ratio)
 
-    def forward(self, features: Tensor, num_windows: int) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Tensor, num_windows: int, both_orders: bool = False) -> tuple[Tensor, Tensor]:
         """Splits the features.
 
         Args:
             features: Tokens of all first images, then of all second images, (2N, L, D).
             num_windows: Windows in L.
+            both_orders: Give the common tokens in either order of the inputs.
 
         Returns:
-            Common tokens (N, L, D) and unique tokens (2N, L, D), those of the first images first.
+            Common tokens (N, L, D) and unique tokens (2N, L, D), those of the first images first. For ``both_orders``
+            the common tokens are (2N, L, D): ``Cross_common(F1, F2)``, then ``Cross_common(F2, F1)``.
         """
         first, second = features.chunk(2)
-        if self.training:
+        if both_orders:
+            common = self.common(features, torch.cat([second, first]), num_windows)
+        elif self.training:
             swap = torch.rand(first.size(0), 1, 1, device=first.device) < 0.5
             common = self.common(torch.where(swap, second, first), torch.where(swap, first, second), num_windows)
         else:

@@ -1,6 +1,20 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
-"""Losses."""
+"""Losses, and the differentiable measures that they are made of."""
 
+from .fusion_quality import (
+    difference_correlation,
+    edge_fidelity,
+    exposure_fidelity,
+    strongest_gradient_error,
+    visual_fidelity,
+)
 from .ssim import ssim
 
-__all__ = ['ssim']
+__all__ = [
+    'difference_correlation',
+    'edge_fidelity',
+    'exposure_fidelity',
+    'ssim',
+    'strongest_gradient_error',
+    'visual_fidelity',
+]

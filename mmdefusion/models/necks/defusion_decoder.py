@@ -23,6 +23,7 @@ from ..layers import (
 )
 from ..layers.init import init_pixel_head, init_vit_weights
 from ..layers.statistics import channel_statistics
+from .detail_decoder import DetailDecoder
 
 
 class Decomposition(NamedTuple):
@@ -55,6 +56,19 @@ class PixelHead(nn.Module):
     def forward(self, tokens: Tensor, grid: TokenGrid) -> Tensor:
         """(N, L, D) -> (N, C, h*p, w*p)."""
         return to_pixels(self.pred, self.block(tokens, grid.num_windows), grid, self.patch_size)
+
+
+class DetailHead(nn.Module):
+    """One block and a full-resolution decoder that reads the sources too."""
+
+    def __init__(self, arch: FusionArch, out_channels: int) -> None:
+        super().__init__()
+        self.block = Block(arch.embed_dims, arch.num_heads, arch.mlp_ratio)
+        self.detail = DetailDecoder(arch, out_channels)
+
+    def forward(self, tokens: Tensor, grid: TokenGrid, x1: Tensor, x2: Tensor) -> Tensor:
+        """(N, L, D) and two sources (N, C, H, W) -> (N, C, H, W)."""
+        return self.detail(self.block(tokens, grid.num_windows), grid, x1, x2)
 
 
 def to_pixels(pred: nn.Linear, tokens: Tensor, grid: TokenGrid, patch_size: int) -> Tensor:
@@ -119,12 +133,16 @@ class DeFusionDecoder(BaseModule):
         sizes = get_arch(arch)
         self.common = PixelHead(sizes, out_channels)
         self.unique = PixelHead(sizes, out_channels)
-        self.fused = PixelHead(sizes, out_channels)
+        self.fused = (DetailHead if sizes.detail_dims else PixelHead)(sizes, out_channels)
         self.masked = MaskedModeling(sizes, out_channels)
         init_vit_weights(self)
-        for head in (self.common, self.unique, self.fused, self.masked):
+        for head in self.linear_heads():
             # Z' starts as the sum of eight normalised tokens; the others are fewer, and their targets darker.
             init_pixel_head(head.pred, sizes.patch_size, *channel_statistics(out_channels), gain=1 / 8)
+
+    def linear_heads(self) -> list[nn.Module]:
+        """The heads whose last layer ``pred`` maps a token to its patch."""
+        return [head for head in self.children() if hasattr(head, 'pred')]
 
     def draw_visible(self, tokens: DecomposedTokens) -> Tensor:
         """Draws the positions that stay, as many in every window, for each sample of its own.
@@ -140,10 +158,28 @@ class DeFusionDecoder(BaseModule):
         ids = ids + torch.arange(windows, device=device)[:, None] * length
         return ids.flatten(1).sort(-1).values
 
+    def decode_fused(self, fused: Tensor, grid: TokenGrid, x1: Tensor, x2: Tensor) -> Tensor:
+        """Decodes the fused image alone.
+
+        Args:
+            fused: Fused tokens Z', (N, L, D).
+            grid: Where they lie.
+            x1: First sources, RGB in [0, 1], (N, C, H, W); read where the architecture has a detail path.
+            x2: Second sources.
+
+        Returns:
+            (N, C, H, W), not clamped.
+        """
+        if isinstance(self.fused, DetailHead):
+            return self.fused(fused, grid, x1, x2)
+        return self.fused(fused, grid)[..., : x1.size(2), : x1.size(3)]
+
     def forward(
         self,
         tokens: DecomposedTokens,
         fused: Tensor,
+        x1: Tensor,
+        x2: Tensor,
         visible: Tensor | None = None,
         ids: Tensor | None = None,
     ) -> Decomposition:
@@ -152,6 +188,8 @@ class DeFusionDecoder(BaseModule):
         Args:
             tokens: The decomposed pair.
             fused: Its fused tokens Z', (N, L, D).
+            x1: First sources, RGB in [0, 1], (N, C, H, W).
+            x2: Second sources.
             visible: Fused features of the kept tokens, (N, K, D); None skips masked feature modeling.
             ids: Positions of the kept tokens, (N, K).
 
@@ -162,6 +200,6 @@ class DeFusionDecoder(BaseModule):
         common = self.common(tokens.common + tokens.skip_common, grid)
         unique1, unique2 = self.unique(tokens.unique + tokens.skip_unique, grid).chunk(2)
         masked = None if visible is None else self.masked(visible, ids, grid)
-        images = (common, unique1, unique2, self.fused(fused, grid), masked)
+        images = (common, unique1, unique2, self.decode_fused(fused, grid, x1, x2), masked)
         height, width = tokens.image_size
         return Decomposition(*(image if image is None else image[..., :height, :width] for image in images))

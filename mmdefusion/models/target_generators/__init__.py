@@ -2,5 +2,6 @@
 """Target generators: what a pretext task shows the network and asks of it."""
 
 from .cud_target_generator import CUDTargetGenerator, CUDTargets
+from .frozen_encoder import FrozenEncoder
 
-__all__ = ['CUDTargetGenerator', 'CUDTargets']
+__all__ = ['CUDTargetGenerator', 'CUDTargets', 'FrozenEncoder']

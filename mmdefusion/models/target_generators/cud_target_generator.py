@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,8 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from mmdefusion.registry import MODELS
+
+from .degradations import DEGRADATIONS
 
 
 class CUDTargets(NamedTuple):
@@ -32,8 +35,31 @@ class CUDTargetGenerator(BaseModule):
 
     ``view_i = M_i x + (1 - M_i) n_i`` with noise ``n_i = clamp(|N(0, 1)|, 0, 1)``; ``common = M1 M2 x``,
     ``unique1 = M1 (1 - M2) x``, ``unique2 = (1 - M1) M2 x``, ``fused = x`` (DeFusion++, section on CUD). It has no
-    parameters. The noise comes from the device's default generator.
+    parameters. The random numbers come from the device's default generator.
+
+    Args:
+        degradations: What takes the place of ``n_i``, drawn for each photo: ``'noise'`` as published, ``'blur'`` (the
+            photo out of focus) or ``'exposure'`` (the photo too dark or too bright).
     """
+
+    def __init__(self, degradations: Sequence[str] = ('noise',)) -> None:
+        super().__init__()
+        unknown = sorted(set(degradations) - set(DEGRADATIONS))
+        if unknown or not degradations:
+            raise ValueError(f'degradations must be some of {list(DEGRADATIONS)}, got {list(degradations)}')
+        self.degradations = tuple(degradations)
+
+    def degrade(self, img: Tensor) -> Tensor:
+        """What a view shows where it does not see the photo, (N, C, H, W) -> (N, C, H, W)."""
+        if len(self.degradations) == 1:
+            return DEGRADATIONS[self.degradations[0]](img)
+        drawn = torch.randint(len(self.degradations), (img.size(0),), device=img.device)
+        result = torch.empty_like(img)
+        for index, name in enumerate(self.degradations):
+            chosen = drawn == index
+            if chosen.any():
+                result[chosen] = DEGRADATIONS[name](img[chosen])
+        return result
 
     def forward(self, img: Tensor, masks: Tensor) -> CUDTargets:
         """Makes views and targets.
@@ -54,10 +80,9 @@ class CUDTargetGenerator(BaseModule):
                 f'got {tuple(masks.shape)}'
             )
         mask1, mask2 = masks.to(img.dtype).split(1, dim=1)
-        noise = torch.randn(2, *img.shape, device=img.device, dtype=img.dtype).abs_().clamp_(max=1)
         return CUDTargets(
-            view1=torch.where(mask1.bool(), img, noise[0]),
-            view2=torch.where(mask2.bool(), img, noise[1]),
+            view1=torch.where(mask1.bool(), img, self.degrade(img)),
+            view2=torch.where(mask2.bool(), img, self.degrade(img)),
             common=mask1 * mask2 * img,
             unique1=mask1 * (1 - mask2) * img,
             unique2=(1 - mask1) * mask2 * img,

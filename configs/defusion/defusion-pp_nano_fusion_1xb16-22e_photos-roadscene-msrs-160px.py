@@ -1,0 +1,48 @@
+# Unsupervised adaptation on a CPU, from the checkpoint of pretraining: one network for infrared-visible, multi-focus
+# and multi-exposure pairs, 22 epochs of 100 batches.
+_base_ = [
+    '../_base_/models/defusion-pp_nano.py',
+    '../_base_/datasets/photos_roadscene_msrs_fusion.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(
+    target_generator=dict(degradations=('noise', 'blur', 'exposure')),
+    fusion_head=dict(
+        type='FusionHead',
+        weights=dict(
+            infrared_visible=dict(structure=20.0, fidelity=10.0, edge=15.0, difference=3.0, intensity=10.0),
+            multi_focus=dict(truth=200.0, truth_structure=20.0),
+            multi_exposure=dict(
+                truth=100.0, truth_structure=10.0, exposure=10.0, edge=10.0, fidelity=5.0, structure=5.0
+            ),
+        ),
+    ),
+)
+
+max_epochs = 22
+optim_wrapper = dict(
+    type='AutocastOptimWrapper',
+    dtype='bfloat16',
+    optimizer=dict(type='AdamW', lr=4e-4, betas=(0.9, 0.98), weight_decay=0.01),
+    clip_grad=dict(max_norm=50),
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=50),
+    dict(type='CosineAnnealingLR', by_epoch=True, T_max=max_epochs, eta_min=1e-5, convert_to_iter_based=True),
+]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=2)
+# Validation in bfloat16 as well.
+val_cfg = dict(type='ValLoop', fp16=True)
+test_cfg = dict(type='TestLoop', fp16=True)
+auto_scale_lr = dict(enable=False, base_batch_size=16)
+
+default_hooks = dict(logger=dict(interval=20), checkpoint=dict(save_best=None))
+custom_hooks = [
+    dict(type='ReproducibleRunHook'),
+    dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=0.002, gamma=100),
+]
+
+load_from = 'work_dirs/defusion-pp_nano_1xb16-20e_photos-160px/epoch_20.pth'
+# Batches of photos and of pairs train different heads.
+find_unused_parameters = True

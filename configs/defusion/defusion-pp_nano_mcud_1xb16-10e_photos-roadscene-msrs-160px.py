@@ -1,0 +1,66 @@
+# The second stage on a CPU: multi-modal decomposition of infrared-visible pairs beside decomposition of photos, from
+# the checkpoint of the first stage and with two small teachers; 10 epochs of 100 batches.
+_base_ = [
+    '../_base_/models/defusion-pp_nano.py',
+    '../_base_/datasets/photos_roadscene_msrs_mcud.py',
+    '../_base_/default_runtime.py',
+]
+
+encoder = dict(type='MAEViT', img_size=160, patch_size=16, embed_dims=192, depth=6, num_heads=6)
+model = dict(
+    target_generator=dict(degradations=('noise', 'blur', 'exposure')),
+    # The teacher of the first source, then that of the second.
+    teachers=[
+        dict(
+            type='FrozenEncoder',
+            encoder=encoder,
+            checkpoint='work_dirs/mae_vit-nano-p16_1xb64-30e_photos-160px/epoch_30.pth',
+            recipe='python tools/train.py configs/mae/mae_vit-nano-p16_1xb64-30e_photos-160px.py',
+            dtype='bfloat16',
+        ),
+        dict(
+            type='FrozenEncoder',
+            encoder=encoder,
+            checkpoint='work_dirs/mae_vit-nano-p16_1xb64-30e_infrared-160px/epoch_30.pth',
+            recipe='python tools/train.py configs/mae/mae_vit-nano-p16_1xb64-30e_infrared-160px.py',
+            dtype='bfloat16',
+        ),
+    ],
+    mcud_head=dict(
+        type='MCUDHead',
+        arch='nano',
+        teacher_dims=(192, 192),
+        source1_weight=1.0,
+        source2_weight=1.0,
+        consistency_weight=1.0,
+        kinds=('infrared_visible',),
+    ),
+)
+
+max_epochs = 10
+optim_wrapper = dict(
+    type='AutocastOptimWrapper',
+    dtype='bfloat16',
+    # A quarter of the first stage's, as published.
+    optimizer=dict(type='AdamW', lr=1.25e-4, betas=(0.9, 0.98), weight_decay=0.01),
+    clip_grad=dict(max_norm=20 / 16),
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=50),
+    dict(type='CosineAnnealingLR', by_epoch=True, T_max=max_epochs, eta_min=1e-5, convert_to_iter_based=True),
+]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=5)
+# Validation in bfloat16 as well.
+val_cfg = dict(type='ValLoop', fp16=True)
+test_cfg = dict(type='TestLoop', fp16=True)
+auto_scale_lr = dict(enable=False, base_batch_size=16)
+
+default_hooks = dict(logger=dict(interval=20))
+custom_hooks = [
+    dict(type='ReproducibleRunHook'),
+    dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=0.002, gamma=100),
+]
+
+load_from = 'work_dirs/defusion-pp_nano_1xb16-20e_photos-160px/epoch_20.pth'
+# Batches of photos and of pairs train different heads.
+find_unused_parameters = True

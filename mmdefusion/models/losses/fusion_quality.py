@@ -1,0 +1,156 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+"""Differentiable measures of how much of two sources a fused image keeps.
+
+Each works on luma in [0, 1], (N, 1, H, W), in float32, and gives one value a sample. They follow the metrics of
+``mmdefusion.evaluation`` up to what a gradient needs.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .filters import gaussian_kernel, smooth, sobel
+
+#: Windows of pixel-domain VIF and its noise variance on a scale of 0 to 255.
+_VIF_WINDOWS = (17, 9, 5, 3)
+_VIF_NOISE = 2.0
+#: Strengths below this (of a step of one gray level) have no direction.
+_WEAK_EDGE = 4 / 255
+
+
+def visual_fidelity(reference: Tensor, image: Tensor) -> Tensor:
+    """Pixel-domain visual information fidelity (Sheikh and Bovik 2006).
+
+    Args:
+        reference: The source, (N, 1, H, W), sides of at least 41 pixels.
+        image: The fused image.
+
+    Returns:
+        (N,), 1 where both are equal, more where the fused image has more contrast.
+    """
+    x, y = 255 * reference, 255 * image
+    kept = available = 0.0
+    for window in _VIF_WINDOWS:
+        kernel = gaussian_kernel(window, window / 5, x)
+        if window != _VIF_WINDOWS[0]:
+            x, y = (smooth(plane, kernel)[..., ::2, ::2] for plane in (x, y))
+        mean_x, mean_y, xx, yy, xy = smooth(torch.stack([x, y, x * x, y * y, x * y]), kernel)
+        var_x, var_y = (xx - mean_x**2).clamp(min=0), (yy - mean_y**2).clamp(min=0)
+        covariance = xy - mean_x * mean_y
+        # A negative gain keeps nothing: all of the fused image is noise then.
+        gain = (covariance / (var_x + 1e-2)).clamp(min=0)
+        noise = (var_y - gain * covariance).clamp(min=0)
+        kept = kept + torch.log1p(gain**2 * var_x / (noise + _VIF_NOISE)).sum(dim=(1, 2, 3))
+        available = available + torch.log1p(var_x / _VIF_NOISE).sum(dim=(1, 2, 3))
+    # Flat crops have nothing to keep: a tenth of a nat a pixel bounds their weight.
+    return kept / (available + 0.1 * reference[0].numel())
+
+
+def _edges(image: Tensor) -> tuple[Tensor, Tensor]:
+    gradient = sobel(image)
+    strength = (gradient.square().sum(1, keepdim=True) + _WEAK_EDGE**2).sqrt()
+    return strength, gradient / strength
+
+
+def edge_fidelity(x1: Tensor, x2: Tensor, fused: Tensor) -> Tensor:
+    """Share of the sources' edges that a fused image keeps in strength and direction (Xydeas and Petrovic 2000).
+
+    Args:
+        x1: First source, (N, 1, H, W).
+        x2: Second source.
+        fused: Fused image.
+
+    Returns:
+        (N,), up to .975.
+    """
+    strength, direction = _edges(fused)
+    kept = total = 0.0
+    for source in (x1, x2):
+        source_strength, source_direction = _edges(source)
+        ratio = torch.minimum(strength, source_strength) / torch.maximum(strength, source_strength)
+        # Short of 1, where the arc cosine has no slope.
+        cosine = (direction * source_direction).sum(1, keepdim=True).abs().clamp(max=0.9995)
+        agreement = 1 - 2 / math.pi * torch.acos(cosine)
+        worth = 0.9994 * torch.sigmoid(15 * (ratio - 0.5)) * 0.9879 * torch.sigmoid(22 * (agreement - 0.8))
+        kept = kept + (worth * source_strength).sum(dim=(1, 2, 3))
+        total = total + source_strength.sum(dim=(1, 2, 3))
+    return kept / total
+
+
+def strongest_gradient_error(x1: Tensor, x2: Tensor, fused: Tensor) -> Tensor:
+    """Mean absolute difference between the fused gradient and, at each pixel, the stronger of the sources'.
+
+    Args:
+        x1: First source, (N, 1, H, W).
+        x2: Second source.
+        fused: Fused image.
+
+    Returns:
+        (N,), in units of the Sobel operator.
+    """
+    gradient1, gradient2 = sobel(x1), sobel(x2)
+    first = gradient1.square().sum(1, keepdim=True) > gradient2.square().sum(1, keepdim=True)
+    return (sobel(fused) - torch.where(first, gradient1, gradient2)).abs().mean(dim=(1, 2, 3))
+
+
+def _correlation(x: Tensor, y: Tensor) -> Tensor:
+    x, y = (plane.flatten(1) - plane.flatten(1).mean(1, keepdim=True) for plane in (x, y))
+    # The variance of one gray level keeps flat differences from being blown up.
+    return (x * y).mean(1) / ((x.square().mean(1) + 255**-2) * (y.square().mean(1) + 255**-2)).sqrt()
+
+
+def difference_correlation(x1: Tensor, x2: Tensor, fused: Tensor) -> Tensor:
+    """Sum of correlations of differences, ``corr(f - x2, x1) + corr(f - x1, x2)`` (Aslantas and Bendes 2015).
+
+    Args:
+        x1: First source, (N, 1, H, W).
+        x2: Second source.
+        fused: Fused image.
+
+    Returns:
+        (N,), between -2 and 2.
+    """
+    return _correlation(fused - x2, x1) + _correlation(fused - x1, x2)
+
+
+def exposure_fidelity(x1: Tensor, x2: Tensor, fused: Tensor, window: int = 8) -> Tensor:
+    """MEF-SSIM (Ma, Zeng and Wang 2015), single scale, without the luminance term.
+
+    Args:
+        x1: First source, (N, 1, H, W).
+        x2: Second source.
+        fused: Fused image.
+        window: Side of the box window in pixels.
+
+    Returns:
+        (N,), at most 1.
+    """
+
+    def mean(plane: Tensor) -> Tensor:
+        return F.avg_pool2d(plane, window, 1)
+
+    sources = torch.stack([x1, x2])
+    centre = torch.stack([mean(x) for x in sources])
+    variance = (torch.stack([mean(x * x) for x in sources]) - centre**2).clamp(min=0)
+    contrast = (variance + 1e-8).sqrt()
+    # Consistency R of the two patches: norm of the sum over the sum of norms.
+    covariance = mean(x1 * x2) - centre[0] * centre[1]
+    together = (variance.sum(0) + 2 * covariance).clamp(min=0).sqrt()
+    consistency = together / contrast.sum(0)
+    exponent = torch.tan(math.pi / 2 * consistency.clamp(max=0.999)).clamp(max=10)
+    weight = (contrast + 1e-4) ** exponent
+    weight = weight / weight.sum(0)
+    # The desired patch: structure is the weighted sum of unit structures, contrast the larger one.
+    share = weight / contrast
+    norm = ((share**2 * variance).sum(0) + 2 * share[0] * share[1] * covariance).clamp(min=1e-8).sqrt()
+    scale = contrast.amax(0) / norm
+    centre_f = mean(fused)
+    variance_f = (mean(fused * fused) - centre_f**2).clamp(min=0)
+    with_sources = torch.stack([mean(x * fused) for x in sources]) - centre * centre_f
+    covariance_f = scale * (share * with_sources).sum(0)
+    c2 = 0.03**2
+    return ((2 * covariance_f + c2) / (contrast.amax(0) ** 2 + variance_f + c2)).mean(dim=(1, 2, 3))

@@ -1,0 +1,93 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+"""A feature pyramid from the one map of a plain ViT."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmdefusion.registry import MODELS
+
+
+class LayerNorm2d(nn.LayerNorm):
+    """Layer norm over the channels of a map."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, D, h, w) -> (N, D, h, w)."""
+        x = F.layer_norm(x.permute(0, 2, 3, 1), self.normalized_shape, self.weight, self.bias, self.eps)
+        return x.permute(0, 3, 1, 2)
+
+
+@MODELS.register_module()
+class FusedFeaturePyramid(BaseModule):
+    """Simple feature pyramid of ViTDet (Li et al., arXiv 2203.16527, Section 3), for the fused features of a pair.
+
+    Each level is made of the last map alone: finer ones by transposed convolutions of stride 2 with layer norm and GELU
+    between, coarser ones by max pooling; a layer norm ends every level. The host's own neck follows:
+
+    .. code-block:: python
+
+        neck = [
+            dict(type='mmdefusion.FusedFeaturePyramid', in_channels=192),
+            dict(type='FPN', in_channels=[192] * 4, out_channels=256, num_outs=5),
+        ]
+
+    Args:
+        in_channels: Channels D of the map.
+        in_stride: Pixels from one place of the map to the next: the backbone's patch size.
+        out_strides: The same for each level; each is ``in_stride`` times or divided by a power of two.
+        init_cfg: As for any ``BaseModule``.
+
+    Raises:
+        ValueError: A stride cannot be reached by factors of two.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        in_stride: int = 16,
+        out_strides: Sequence[int] = (4, 8, 16, 32),
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.levels = nn.ModuleList(_make_level(in_channels, in_stride, out_stride) for out_stride in out_strides)
+        for module in self.modules():
+            if isinstance(module, nn.ConvTranspose2d):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Makes the pyramid.
+
+        Args:
+            maps: The one map of the backbone, (N, D, h, w).
+
+        Returns:
+            For each level (N, D, h', w'): h' = h * k where it is k times finer, h' = ceil(h / k) where coarser.
+
+        Raises:
+            ValueError: Not exactly one map.
+        """
+        if len(maps) != 1:
+            raise ValueError(f'FusedFeaturePyramid takes one map, got {len(maps)}')
+        return tuple(level(maps[0]) for level in self.levels)
+
+
+def _make_level(dims: int, in_stride: int, out_stride: int) -> nn.Sequential:
+    coarse, fine = max(in_stride, out_stride), min(in_stride, out_stride)
+    factor = coarse // fine if fine > 0 else 0
+    if factor < 1 or coarse % fine or factor & (factor - 1):
+        raise ValueError(f'a stride of {out_stride} is not {in_stride} times or divided by a power of two')
+    layers: list[nn.Module] = []
+    if out_stride > in_stride:
+        # A map of odd size keeps its last row and column.
+        layers.append(nn.MaxPool2d(factor, factor, ceil_mode=True))
+    else:
+        for step in range(factor.bit_length() - 1):
+            if step:
+                layers += [LayerNorm2d(dims, eps=1e-6), nn.GELU()]
+            layers.append(nn.ConvTranspose2d(dims, dims, 2, 2))
+    return nn.Sequential(*layers, LayerNorm2d(dims, eps=1e-6))

@@ -1,0 +1,98 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mmdefusion.models import DeFusionViT, FusedFeaturePyramid
+from mmdefusion.registry import MODELS
+from mmdefusion.testing import TINY_ARCH
+
+
+@pytest.mark.parametrize(
+    ('in_stride', 'size', 'expected'),
+    [
+        (16, (5, 7), [(20, 28), (10, 14), (5, 7), (3, 4)]),
+        (8, (5, 7), [(10, 14), (5, 7), (3, 4), (2, 2)]),
+        (4, (5, 1), [(5, 1), (3, 1), (2, 1), (1, 1)]),
+        (16, (1, 1), [(4, 4), (2, 2), (1, 1), (1, 1)]),
+    ],
+)
+def test_sizes_of_the_levels(in_stride, size, expected):
+    levels = FusedFeaturePyramid(8, in_stride)([torch.rand(2, 8, *size)])
+    assert [tuple(level.shape) for level in levels] == [(2, 8, *shape) for shape in expected]
+
+
+@pytest.mark.parametrize('size', [(64, 96), (37, 50), (3, 3)])
+@pytest.mark.parametrize('patch_size', [8, 16])
+def test_strides_behind_the_backbone(patch_size, size):
+    backbone = DeFusionViT(dict(TINY_ARCH, patch_size=patch_size))
+    levels = FusedFeaturePyramid(16, patch_size)(backbone(torch.rand(1, 6, *size)))
+    for stride, level in zip((4, 8, 16, 32), levels, strict=True):
+        # Levels finer than the map cover the image, up to a patch more than needed.
+        whole = max(stride, patch_size)
+        assert tuple(level.shape[2:]) == tuple(-(-side // whole) * whole // stride for side in size)
+
+
+def test_each_level_is_made_of_the_map_alone():
+    """Written out with plain functions from the neck's own weights."""
+    neck, x = FusedFeaturePyramid(8), torch.randn(1, 8, 3, 4)
+    fine, half, same, coarse = neck([x])
+
+    def norm(values):
+        mean = values.mean(dim=1, keepdim=True)
+        return (values - mean) / (values.var(dim=1, unbiased=False, keepdim=True) + 1e-6).sqrt()
+
+    def up(values, conv):
+        return F.conv_transpose2d(values, conv.weight, conv.bias, stride=2)
+
+    torch.testing.assert_close(same, norm(x))
+    torch.testing.assert_close(coarse, norm(F.max_pool2d(x, 2, ceil_mode=True)))
+    torch.testing.assert_close(half, norm(up(x, neck.levels[1][0])))
+    torch.testing.assert_close(fine, norm(up(F.gelu(norm(up(x, neck.levels[0][0]))), neck.levels[0][3])))
+
+
+def test_init():
+    neck = FusedFeaturePyramid(32)
+    convs = [module for module in neck.modules() if isinstance(module, nn.ConvTranspose2d)]
+    assert len(convs) == 3
+    for conv in convs:
+        bound = (6 / (2 * 4 * 32)) ** 0.5  # Glorot: fans of 4 * 32 each
+        assert conv.weight.abs().max() <= bound
+        assert conv.weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.05)
+        assert conv.bias.abs().max() == 0
+
+
+def test_gradients_reach_every_parameter():
+    neck = FusedFeaturePyramid(8)
+    sum(level.square().mul(torch.rand_like(level)).sum() for level in neck([torch.randn(2, 8, 4, 4)])).backward()
+    for name, parameter in neck.named_parameters():
+        assert parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize('stride', [12, 0, 3])
+def test_strides_that_cannot_be_reached(stride):
+    with pytest.raises(ValueError, match=f'a stride of {stride} is not 16 times or divided by a power of two'):
+        FusedFeaturePyramid(8, 16, out_strides=(4, stride))
+
+
+def test_one_map_only():
+    with pytest.raises(ValueError, match='takes one map, got 2'):
+        FusedFeaturePyramid(8)([torch.rand(1, 8, 2, 2)] * 2)
+
+
+@pytest.mark.parametrize('host', ['mmdet', 'mmseg'])
+def test_before_the_neck_of_a_host(host):
+    models = pytest.importorskip(host)
+    from mmengine.registry import init_default_scope
+
+    init_default_scope(host)
+    assert models
+    neck = MODELS.build(
+        [
+            dict(type='mmdefusion.FusedFeaturePyramid', in_channels=16, in_stride=4, _scope_='mmdefusion'),
+            dict(type=f'{host}.FPN', in_channels=[16] * 4, out_channels=8, num_outs=4),
+        ]
+    )
+    sizes = [tuple(level.shape[1:]) for level in neck([torch.rand(1, 16, 9, 6)])]
+    assert sizes == [(8, 9, 6), (8, 5, 3), (8, 3, 2), (8, 2, 1)]

@@ -1,0 +1,84 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+import numpy as np
+import pytest
+import torch
+
+from mmdefusion.evaluation import functional
+from mmdefusion.models import losses
+
+
+def luma(values):
+    return torch.from_numpy(values / 255).float()[None, None]
+
+
+@pytest.fixture(scope='module')
+def images():
+    """Two sources and a fused image, smooth enough to have edges, 8-bit gray levels."""
+    rng = np.random.default_rng(0)
+    coarse = torch.from_numpy(rng.random((3, 1, 14, 18))).float()
+    smooth = torch.nn.functional.interpolate(coarse, size=(96, 128), mode='bicubic')[:, 0].clamp(0, 1).numpy()
+    a, b = (np.rint(255 * plane).astype(np.float64) for plane in smooth[:2])
+    fused = np.rint(0.6 * np.maximum(a, b) + 0.4 * np.minimum(a, b))
+    return a, b, fused
+
+
+def test_visual_fidelity_follows_the_metric(images):
+    a, b, fused = images
+    loss = losses.visual_fidelity(luma(a), luma(fused)) + losses.visual_fidelity(luma(b), luma(fused))
+    # The floor of a tenth of a nat a pixel makes it a little smaller.
+    assert loss.item() == pytest.approx(functional.visual_information_fidelity(a, b, fused), rel=0.08)
+    assert losses.visual_fidelity(luma(a), luma(a)).item() == pytest.approx(1, abs=0.08)
+
+
+def test_difference_correlation_equals_the_metric(images):
+    a, b, fused = images
+    expected = functional.sum_of_correlations_of_differences(a, b, fused)
+    assert losses.difference_correlation(*map(luma, images)).item() == pytest.approx(expected, abs=2e-3)
+
+
+def test_exposure_fidelity_equals_the_metric(images):
+    expected = functional.mef_ssim(*images)
+    assert losses.exposure_fidelity(*map(luma, images)).item() == pytest.approx(expected, abs=5e-3)
+
+
+def test_edge_fidelity_follows_the_metric(images):
+    a, b, fused = images
+    candidates = [fused, np.maximum(a, b), np.rint((a + b) / 2), np.full_like(a, 90)]
+    values = [losses.edge_fidelity(luma(a), luma(b), luma(image)).item() for image in candidates]
+    metric = [functional.edge_preservation(a, b, image) for image in candidates]
+    assert np.argsort(values).tolist() == np.argsort(metric).tolist()
+    assert np.corrcoef(values, metric)[0, 1] > 0.97
+    same = losses.edge_fidelity(luma(a), luma(a), luma(a)).item()
+    assert 0.93 < same < 0.976
+
+
+def test_strongest_gradient_is_taken_pixel_by_pixel():
+    step = torch.zeros(1, 1, 8, 16)
+    step[..., 4:] = 0.5  # an edge at column 4
+    weaker = torch.zeros(1, 1, 8, 16)
+    weaker[..., 4:] = 0.2
+    weaker[..., 12:] = 0.4  # a second one at column 12, alone
+    wanted = step.clone()
+    wanted[..., 12:] += 0.2
+    assert losses.strongest_gradient_error(step, weaker, wanted).item() == pytest.approx(0, abs=1e-6)
+    # Without the second edge, two of 14 columns of the horizontal derivative miss 4 * 0.2, the vertical one nothing.
+    missing = losses.strongest_gradient_error(step, weaker, step).item()
+    assert missing == pytest.approx(2 / 14 * 0.8 / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize('name', ['visual_fidelity', 'edge_fidelity', 'difference_correlation', 'exposure_fidelity'])
+@pytest.mark.parametrize('flat', [False, True])
+def test_gradients_are_finite(images, name, flat):
+    a, b, fused = (torch.full((1, 1, 64, 64), 0.4) if flat else luma(image) for image in images)
+    fused = fused.clone().requires_grad_(True)
+    function = getattr(losses, name)
+    value = function(a, fused) if name == 'visual_fidelity' else function(a, b, fused)
+    value.sum().backward()
+    assert fused.grad.isfinite().all()
+
+
+@pytest.mark.parametrize('name', ['edge_fidelity', 'difference_correlation', 'exposure_fidelity'])
+def test_the_order_of_the_sources_does_not_matter(images, name):
+    a, b, fused = map(luma, images)
+    function = getattr(losses, name)
+    torch.testing.assert_close(function(a, b, fused), function(b, a, fused))
