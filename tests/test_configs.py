@@ -7,10 +7,12 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from mmdefusion.models import DeFusionPP
 from mmdefusion.registry import DATASETS, HOOKS, METRICS, MODELS, VISUALIZERS
 
 ROOT = Path(__file__).resolve().parents[1] / 'configs'
-CONFIGS = sorted(path for path in ROOT.rglob('*.py') if '_base_' not in path.parts)
+# Those of mmdet and mmseg are tested with their hosts.
+CONFIGS = sorted(path for path in ROOT.rglob('*.py') if not {'_base_', 'mmdet', 'mmseg'} & set(path.parts))
 
 
 @cache
@@ -19,19 +21,31 @@ def _build_hook(hook):
     HOOKS.build(ast.literal_eval(hook))
 
 
+def _parts(dataset):
+    """Configs of the datasets that are put together in one."""
+    if 'datasets' not in dataset:
+        return [dataset]
+    return [leaf for part in dataset.datasets for leaf in _parts(part)]
+
+
 @pytest.mark.smoke
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_config_builds(path):
     cfg = Config.fromfile(path)
     init_default_scope(cfg.default_scope)
     model = MODELS.build(cfg.model)
-    assert model.backbone.arch == MODELS.build(cfg.model.backbone).arch
+    if isinstance(model, DeFusionPP):
+        assert model.backbone.arch == MODELS.build(cfg.model.backbone).arch
     phases = [phase for phase in ('train', 'val', 'test') if f'{phase}_dataloader' in cfg]
     assert 'test' in phases
     for phase in phases:
-        dataset = DATASETS.build({**cfg[f'{phase}_dataloader'].dataset, 'lazy_init': True})
-        assert dataset.data_root == cfg[f'{phase}_dataloader'].dataset.data_root
-        assert f'{phase}_cfg' in cfg and (phase == 'train' or METRICS.build(cfg[f'{phase}_evaluator']))
+        for part in _parts(cfg[f'{phase}_dataloader'].dataset):
+            dataset = DATASETS.build({**part, 'lazy_init': True})
+            assert dataset.data_root == part.data_root
+        assert f'{phase}_cfg' in cfg
+        if phase != 'train':
+            evaluator = cfg[f'{phase}_evaluator']
+            assert all(METRICS.build(metric) for metric in (evaluator if isinstance(evaluator, list) else [evaluator]))
     VISUALIZERS.build({**cfg.visualizer, 'name': f'test {path.name}', 'vis_backends': None})
     for hook in [*cfg.default_hooks.values(), *cfg.custom_hooks]:
         _build_hook(repr(hook.to_dict()))
@@ -39,6 +53,7 @@ def test_every_config_builds(path):
 
 def test_published_recipe():
     cfg = Config.fromfile(ROOT / 'defusion_pretrain.py')
+    init_default_scope(cfg.default_scope)
     assert cfg.model.backbone.arch == 'tiny'
     assert cfg.train_dataloader.batch_size == 16 and cfg.train_dataloader.dataset.indices == 50000
     assert cfg.train_pipeline[1].scale == 224
@@ -53,8 +68,38 @@ def test_published_recipe():
 
 
 def test_nano_is_small_and_every_window_fits_the_crop():
-    cfg = Config.fromfile(ROOT / 'defusion/defusion-pp_nano_1xb16-20e_photos-128px.py')
+    cfg = Config.fromfile(ROOT / 'defusion/defusion-pp_nano_1xb16-20e_photos-160px.py')
     model = MODELS.build({**cfg.model, '_scope_': 'mmdefusion'})
-    assert sum(parameter.numel() for parameter in model.parameters()) == 3_892_096
+    assert sum(parameter.numel() for parameter in model.parameters()) == 6_562_995
     arch = model.backbone.arch
     assert cfg.train_pipeline[1].scale % (arch.patch_size * arch.window_size) == 0
+
+
+def test_published_second_stage():
+    cfg = Config.fromfile(ROOT / 'defusion/defusion-pp_tiny_mcud_1xb16-200e_coco-msrs-224px.py')
+    assert cfg.train_dataloader.batch_size == 16 and cfg.optim_wrapper.optimizer.lr == 1e-4
+    assert cfg.train_cfg.max_epochs == 200
+    assert (cfg.param_scheduler[0].milestones, cfg.param_scheduler[0].gamma) == ([80, 160, 180, 190], 0.5)
+    photos, pairs = cfg.train_dataloader.dataset.datasets
+    assert photos.data_root == 'data/coco/' and pairs.data_root == 'data/MSRS/train/'
+    assert photos.pipeline[1].scale == pairs.pipeline[2].scale == 224
+    assert pairs.kind in cfg.model.mcud_head.kinds
+    head = MODELS.build({**cfg.model.mcud_head, '_scope_': 'mmdefusion'})
+    assert head.source_weights == (1, 1) and head.consistency_weight == 1
+
+
+def test_ablations_of_the_second_stage_differ_in_one_thing():
+    stem = 'defusion/defusion-pp_nano_{}_1xb16-10e_photos{}-160px.py'
+    full, plain, none = (
+        Config.fromfile(ROOT / stem.format(*names))
+        for names in (('mcud', '-roadscene-msrs'), ('mcud-no-consistency', '-roadscene-msrs'), ('no-mcud', ''))
+    )
+    assert (full.model.mcud_head.consistency_weight, plain.model.mcud_head.consistency_weight) == (1, 0)
+    assert none.model.mcud_head is None and none.train_dataloader.batch_sampler.ratio == (1, 0)
+    plain.model.mcud_head.consistency_weight = 1.0
+    assert plain.model == full.model
+    for key in ('train_cfg', 'optim_wrapper', 'param_scheduler', 'load_from', 'custom_hooks', 'val_dataloader'):
+        assert full[key] == plain[key] == none[key]
+    assert full.train_dataloader == plain.train_dataloader
+    none.train_dataloader.batch_sampler.ratio = (1, 1)
+    assert none.train_dataloader == full.train_dataloader

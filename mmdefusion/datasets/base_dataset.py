@@ -41,10 +41,13 @@ class SeededDataset(BaseDataset):
     ``ReproducibleRunHook`` sets seed and epoch of a training set; without it, and with ``test_mode=True``, both stay 0.
 
     Args:
+        kind: What the samples are, for example ``'infrared_visible'``: samples carry it as ``kind``, so that losses can
+            tell batches of several datasets apart; None leaves it out.
         **kwargs: Arguments of MMEngine's ``BaseDataset``.
     """
 
-    def __init__(self, **kwargs) -> None:
+    def __init__(self, kind: str | None = None, **kwargs) -> None:
+        self.kind = kind
         # Shared memory: workers that outlive an epoch see the new one.
         self._stream = torch.zeros(2, dtype=torch.int64).share_memory_()
         self._visited_stream: list[int] = []
@@ -55,6 +58,11 @@ class SeededDataset(BaseDataset):
         """Chooses the random stream of the coming samples."""
         if not self.test_mode:
             self._stream.copy_(torch.tensor([seed, epoch]))
+
+    def get_data_info(self, idx: int) -> dict:
+        """The record of sample ``idx``, with its kind where the dataset has one."""
+        info = super().get_data_info(idx)
+        return info if self.kind is None else {**info, 'kind': self.kind}
 
     def prepare_data(self, idx: int) -> dict:
         """Runs the pipeline on sample ``idx`` under its own random stream."""

@@ -23,7 +23,8 @@ class ImageFolderDataset(SeededDataset):
     Args:
         subset: ``'all'``, or for folders without a split of their own ``'train'`` (without every 20th photo) or
             ``'val'`` (every 20th).
-        ann_file: Optional text file with one path a line, relative to the photo folder; only these are used.
+        ann_file: Optional text file with one path a line, relative to the photo folder, with or without suffix; only
+            these are used.
         **kwargs: Arguments of :class:`SeededDataset`; ``data_root`` and ``data_prefix=dict(img_path=...)`` name the
             folder, ``indices`` takes the first photos only.
     """
@@ -48,17 +49,18 @@ class ImageFolderDataset(SeededDataset):
         folder = self.data_prefix['img_path']
         if not fileio.isdir(folder):
             raise FileNotFoundError(f'{folder}: no such folder; {self._expected()}')
+        files = fileio.list_dir_or_file(folder, list_dir=False, recursive=True)
+        names = sorted(name for name in files if Path(name).suffix.lower() in IMAGE_SUFFIXES)
         if self.ann_file:
-            names = [line.strip() for line in fileio.list_from_file(self.ann_file) if line.strip()]
-            absent = [name for name in names if not fileio.isfile(fileio.join_path(folder, name))]
+            known = {Path(name).with_suffix('').as_posix(): name for name in names} | {name: name for name in names}
+            listed = [line.strip() for line in fileio.list_from_file(self.ann_file) if line.strip()]
+            absent = [name for name in listed if name not in known]
             if absent:
                 raise FileNotFoundError(
-                    f'{len(absent)} of the {len(names)} files listed in {self.ann_file} are not in {folder}, '
+                    f'{len(absent)} of the {len(listed)} files listed in {self.ann_file} are not in {folder}, '
                     f'the first ones: {absent[:5]}'
                 )
-        else:
-            files = fileio.list_dir_or_file(folder, list_dir=False, recursive=True)
-            names = sorted(name for name in files if Path(name).suffix.lower() in IMAGE_SUFFIXES)
+            names = [known[name] for name in listed]
         if self.subset != 'all':
             held_out = self.subset == 'val'
             names = [name for index, name in enumerate(names) if (index % HOLD_OUT_EVERY == 0) == held_out]

@@ -1,6 +1,6 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
 """What tests of this package, and of packages built on it, share."""
 
-from .models import TINY_ARCH, tiny_model_cfg
+from .models import TINY_ARCH, TINY_TEACHER, tiny_mcud_cfg, tiny_model_cfg
 
-__all__ = ['TINY_ARCH', 'tiny_model_cfg']
+__all__ = ['TINY_ARCH', 'TINY_TEACHER', 'tiny_mcud_cfg', 'tiny_model_cfg']

@@ -33,6 +33,7 @@ class PackFusionInputs(BaseTransform):
         self,
         meta_keys: Sequence[str] = (
             'name',
+            'kind',
             'img_path',
             'partner_path',
             'ori_shape',

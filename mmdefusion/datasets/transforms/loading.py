@@ -8,6 +8,9 @@ from mmcv.transforms import BaseTransform
 
 from mmdefusion.registry import TRANSFORMS
 from mmdefusion.utils.image_io import read_image
+from mmdefusion.utils.pair_guards import guard_stock_preprocessors
+
+from .pair_results import PairResults
 
 
 @TRANSFORMS.register_module()
@@ -16,7 +19,7 @@ class LoadPairedImage(BaseTransform):
 
     It follows the stock ``LoadImageFromFile`` and leaves a six-channel ``img``, so every channel-agnostic transform of
     the host applies the same geometry to both images. An ``img`` that has six channels already, as an array given to
-    an inferencer may, passes through.
+    an inferencer may, passes through. From here on, a transform that loses a source raises, see :class:`PairResults`.
 
     Required Keys:
 
@@ -42,6 +45,7 @@ class LoadPairedImage(BaseTransform):
         if isinstance(path_map, str) or len(path_map) != 2 or not path_map[0]:
             raise ValueError(f'path_map must be two strings, the first not empty, found {path_map!r}')
         self.path_map = tuple(path_map)
+        guard_stock_preprocessors()
 
     def transform(self, results: dict) -> dict:
         """Add the partner to ``results['img']``.
@@ -50,7 +54,7 @@ class LoadPairedImage(BaseTransform):
             results: Result dict of one sample.
 
         Returns:
-            The same dict.
+            The sample with the pair.
 
         Raises:
             ValueError: If the partner's path cannot be told, or the partner differs in size.
@@ -59,7 +63,7 @@ class LoadPairedImage(BaseTransform):
         image = results['img']
         channels = image.shape[2] if image.ndim == 3 else 1
         if channels == 6:
-            return results
+            return PairResults(results)
         if channels != 3:
             raise ValueError(
                 f'{results.get("img_path")}: image of shape {image.shape}; expected (H, W, 3) from LoadImageFromFile '
@@ -74,7 +78,7 @@ class LoadPairedImage(BaseTransform):
             )
         results['img'] = np.concatenate([image, partner], axis=2)
         results['partner_path'] = path
-        return results
+        return PairResults(results)
 
     def _partner_path(self, img_path: str | None) -> str:
         if not img_path:

@@ -1,0 +1,250 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+import json
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from mmdefusion.datasets.converters import DETECTION_LAYOUTS, ObjectBox, boxes_of_mask, convert_split, read_boxes
+
+SIZE = (40, 30)  # width, height
+
+
+def write_image(path, size=SIZE):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.full((size[1], size[0], 3), 99, np.uint8))
+
+
+def voc(*objects, size=SIZE):
+    boxes = ''.join(
+        f'<object><name>{name}</name><bndbox><xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax>'
+        '</bndbox></object>'
+        for name, x1, y1, x2, y2 in objects
+    )
+    width, height = size
+    return f'<annotation><size><width>{width}</width><height>{height}</height></size>{boxes}</annotation>'
+
+
+def write_pair(root, split, name, label):
+    """One pair in the published layout; ``label`` is the text of its label file, or a mask."""
+    for side in ('visible', 'infrared'):
+        write_image(split.path(root, side, name))
+    path = split.path(root, 'labels', name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(label, str):
+        path.write_text(label)
+    else:
+        cv2.imwrite(str(path), label)
+
+
+def convert(root, dataset, split, **kwargs):
+    layout = DETECTION_LAYOUTS[dataset]
+    return convert_split(root, split, layout.splits[split], layout.categories, root / 'annotations', **kwargs)
+
+
+def load(root, name):
+    return json.loads((root / 'annotations' / name).read_text())
+
+
+@pytest.fixture
+def llvip(tmp_path):
+    """Three pairs of train, one of them without persons, and one of test."""
+    splits = DETECTION_LAYOUTS['llvip'].splits
+    write_pair(tmp_path, splits['train'], '010001', voc(('person', 2, 3, 12, 23), ('person', 20, 5, 45, 35)))
+    write_pair(tmp_path, splits['train'], '010002', voc())
+    write_pair(tmp_path, splits['train'], '010003', voc(('person', 1, 1, 5, 9), size=(0, 0)))
+    write_pair(tmp_path, splits['test'], '190001', voc(('person', 1, 2, 3, 4)))
+    return tmp_path
+
+
+def test_llvip(llvip):
+    counts = convert(llvip, 'llvip', 'train')
+    assert counts == {
+        'pairs': 3,
+        'pairs without boxes': 1,
+        'boxes': 3,
+        'person': 3,
+        'boxes left out': 0,
+        'boxes clipped': 1,
+    }
+    visible, infrared = load(llvip, 'visible_train.json'), load(llvip, 'infrared_train.json')
+    assert visible['categories'] == [dict(id=1, name='person')]
+    assert visible['images'][0] == dict(id=1, file_name='visible/train/010001.jpg', width=40, height=30)
+    assert infrared['images'][2]['file_name'] == 'infrared/train/010003.jpg'
+    assert visible['annotations'] == infrared['annotations']
+    first, second, third = visible['annotations']
+    assert first == dict(id=1, image_id=1, category_id=1, bbox=[2.0, 3.0, 10.0, 20.0], area=200.0, iscrowd=0)
+    assert second['bbox'] == [20.0, 5.0, 20.0, 25.0]  # clipped
+    assert third['image_id'] == 3
+    assert convert(llvip, 'llvip', 'test')['pairs'] == 1
+
+
+def test_annotations_load_as_a_coco_dataset(llvip):
+    pytest.importorskip('mmdet.datasets')
+    from mmdet.datasets import CocoDataset
+
+    convert(llvip, 'llvip', 'train')
+    dataset = CocoDataset(
+        ann_file='annotations/infrared_train.json',
+        data_root=str(llvip),
+        data_prefix=dict(img=''),
+        metainfo=dict(classes=('person',)),
+    )
+    assert len(dataset) == 3
+    info = dataset.get_data_info(0)
+    assert info['img_path'] == str(llvip / 'infrared/train/010001.jpg')
+    assert [instance['bbox'] for instance in info['instances']] == [[2.0, 3.0, 12.0, 23.0], [20.0, 5.0, 40.0, 30.0]]
+
+
+def test_m3fd_gets_a_split(tmp_path):
+    split = DETECTION_LAYOUTS['m3fd'].splits['val']
+    for index in range(12):
+        write_pair(tmp_path, split, f'{index:05}', voc(('Car', 1, 2, 11, 12), ('People', 5, 5, 8, 9)))
+    assert convert(tmp_path, 'm3fd', 'train')['pairs'] == 9
+    counts = convert(tmp_path, 'm3fd', 'val')
+    assert (counts['pairs'], counts['Car'], counts['People'], counts['Lamp']) == (3, 3, 3, 0)
+    names = [image['file_name'] for image in load(tmp_path, 'visible_val.json')['images']]
+    assert names == ['Vis/00000.png', 'Vis/00005.png', 'Vis/00010.png']
+    assert [box['category_id'] for box in load(tmp_path, 'infrared_val.json')['annotations'][:2]] == [2, 1]
+    # Somebody else's list of names is taken whole.
+    (tmp_path / 'meta.txt').write_text('00000\n00001.png\n00005\n')
+    assert replace(split, names='meta.txt').list_names(tmp_path) == ['00000', '00001', '00005']
+
+
+def test_flir_aligned(tmp_path):
+    split = DETECTION_LAYOUTS['flir-aligned'].splits['train']
+    write_pair(tmp_path, split, 'FLIR_00001', voc(('person', 1, 1, 9, 9), ('dog', 1, 1, 5, 5)))
+    write_pair(tmp_path, split, 'FLIR_00002', voc(('car', 1, 1, 9, 9)))
+    write_pair(tmp_path, split, 'FLIR_00003', voc(('car', 1, 1, 9, 9)))
+    (tmp_path / 'align_train.txt').write_text('FLIR_00001_PreviewData\nFLIR_00003_PreviewData\n')
+    (tmp_path / 'align_validation.txt').write_text('FLIR_00002_RGB.jpg\n\n')
+    counts = convert(tmp_path, 'flir-aligned', 'train')
+    assert (counts['pairs'], counts['person'], counts['car'], counts['boxes left out']) == (2, 1, 1, 1)
+    assert convert(tmp_path, 'flir-aligned', 'val')['pairs'] == 1
+    assert load(tmp_path, 'visible_val.json')['images'][0]['file_name'] == 'JPEGImages/FLIR_00002_RGB.jpg'
+    assert load(tmp_path, 'infrared_val.json')['images'][0]['file_name'] == 'JPEGImages/FLIR_00002_PreviewData.jpeg'
+
+
+def test_msrs_masks_and_yolo_boxes(tmp_path):
+    splits = DETECTION_LAYOUTS['msrs'].splits
+    mask = np.zeros((30, 40), np.uint8)
+    mask[2:22, 3:23] = 1  # a car of 400 pixels
+    mask[0:25, 30:38] = 2  # a person of 200
+    mask[26:29, 0:30] = 2  # of 90: too small
+    mask[5, 25] = 5  # another class
+    write_pair(tmp_path, splits['train'], '00001D', mask)
+    write_pair(tmp_path, splits['test'], '00131D', '2 0.5 0.5 0.5 0.2\n\n0 0.1 0.5 0.2 1.0\n')
+    write_pair(tmp_path, splits['test'], '00132D', '')
+    # An image of test without a label file is not labelled, which is not the same as empty.
+    for side in ('visible', 'infrared'):
+        write_image(splits['test'].path(tmp_path, side, '00133D'))
+    counts = convert(tmp_path, 'msrs', 'train')
+    assert (counts['person'], counts['car'], counts['boxes left out']) == (1, 1, 0)
+    boxes = {box['category_id']: box['bbox'] for box in load(tmp_path, 'visible_train.json')['annotations']}
+    assert boxes == {2: [3, 2, 20, 20], 1: [30, 0, 8, 25]}
+    counts = convert(tmp_path, 'msrs', 'test')
+    assert (counts['pairs'], counts['pairs without boxes']) == (2, 1)
+    boxes = {box['category_id']: box['bbox'] for box in load(tmp_path, 'visible_test.json')['annotations']}
+    assert boxes[2] == pytest.approx([10, 12, 20, 6]) and boxes[1] == pytest.approx([0, 0, 8, 30])
+
+
+def test_boxes_of_mask():
+    mask = np.zeros((6, 8), np.uint8)
+    mask[0, 0] = mask[1, 1] = 7  # touch at a corner
+    mask[4:6, 2:7] = 7
+    mask[0:2, 6:8] = 3
+    assert boxes_of_mask(mask) == [
+        ObjectBox('3', 6, 0, 8, 2),
+        ObjectBox('7', 0, 0, 2, 2),
+        ObjectBox('7', 2, 4, 7, 6),
+    ]
+    assert boxes_of_mask(mask, min_area=3) == [ObjectBox('3', 6, 0, 8, 2), ObjectBox('7', 2, 4, 7, 6)]
+
+
+def test_fused_images_get_the_same_boxes(llvip):
+    for name in ('010001', '010002', '010003'):
+        write_image(llvip / 'fused/train' / f'{name}.png')
+    convert(llvip, 'llvip', 'train', fused=llvip / 'fused/train')
+    fused = load(llvip, 'fused_train.json')
+    assert fused['images'][1]['file_name'] == 'fused/train/010002.png'
+    assert fused['annotations'] == load(llvip, 'visible_train.json')['annotations']
+    (llvip / 'fused/train/010002.png').unlink()
+    with pytest.raises(ValueError, match='fused/train/010002.png: no such image'):
+        convert(llvip, 'llvip', 'train', fused=llvip / 'fused/train')
+
+
+def test_everything_that_is_broken_is_told_at_once(llvip):
+    (llvip / 'infrared/train/010001.jpg').unlink()
+    write_image(llvip / 'infrared/train/010002.jpg', (20, 30))
+    (llvip / 'Annotations/010003.xml').write_text('')
+    write_image(llvip / 'infrared/train/010004.jpg')
+    with pytest.raises(ValueError) as error:
+        convert(llvip, 'llvip', 'train')
+    message = str(error.value)
+    assert message.startswith('train: 4 pairs cannot be used:')
+    assert 'infrared/train/010001.jpg: no such image; expected the partner of the same name' in message
+    assert '010002.jpg: 20 x 30 pixels' in message and '40 x 30' in message
+    assert 'Annotations/010003.xml: not a Pascal VOC annotation (no element found' in message
+    assert 'visible/train/010004.jpg: no such image' in message
+    assert not (llvip / 'annotations').exists()
+
+
+@pytest.mark.parametrize(
+    ('label', 'message'),
+    [
+        (None, 'no such label file'),
+        (voc(('person', 5, 5, 5, 9)), 'has no area'),
+        (voc(('bear', 1, 1, 5, 9)), "unknown class 'bear'; expected one of .*person"),
+        (voc(('person', 1, 1, 5, 9), size=(640, 480)), 'made for 640 x 480 pixels'),
+        ('<annotation><object><name>person</name></object></annotation>', 'expected xml with object/bndbox'),
+    ],
+)
+def test_broken_voc_labels(llvip, label, message):
+    path = llvip / 'Annotations/010001.xml'
+    path.write_text(label) if label is not None else path.unlink()
+    with pytest.raises(ValueError, match=f'010001.xml: .*{message}'):
+        convert(llvip, 'llvip', 'train')
+
+
+@pytest.mark.parametrize(
+    ('line', 'message'),
+    [
+        ('0 0.5 0.5 0.2', 'expected "class cx cy width height"'),
+        ('0 120 80 20 20', 'outside of the image'),
+        ('person 0.5 0.5 0.2 0.2', 'expected "class cx cy'),
+    ],
+)
+def test_broken_yolo_labels(tmp_path, line, message):
+    path = tmp_path / 'a.txt'
+    path.write_text(f'0 0.5 0.5 0.2 0.2\n{line}\n')
+    with pytest.raises(ValueError, match=f'a.txt, line 2: .*{message}'):
+        read_boxes(path, 'yolo', SIZE)
+
+
+def test_broken_masks(tmp_path):
+    for mask, message in (
+        (np.zeros((30, 40, 3), np.uint8), 'array of shape .*; expected an 8-bit image of class numbers'),
+        (np.zeros((30, 20), np.uint8), '20 x 30 pixels .*expected the size of the image, 40 x 30'),
+    ):
+        cv2.imwrite(str(tmp_path / 'a.png'), mask)
+        with pytest.raises(ValueError, match=message):
+            read_boxes(tmp_path / 'a.png', 'mask', SIZE)
+    (tmp_path / 'a.png').write_bytes(b'')
+    with pytest.raises(ValueError, match='a.png: no image'):
+        read_boxes(tmp_path / 'a.png', 'mask', SIZE)
+
+
+def test_nothing_there(tmp_path, llvip):
+    with pytest.raises(ValueError, match='Vis: not a folder; expected the visible files of the dataset'):
+        convert(tmp_path, 'm3fd', 'train')
+    with pytest.raises(ValueError, match='align_train.txt: no such file; expected the list of names'):
+        convert(tmp_path, 'flir-aligned', 'train')
+    for name in ('010001', '010003'):
+        (llvip / f'Annotations/{name}.xml').write_text(voc())
+    with pytest.raises(ValueError, match='train: 3 pairs in .*, but not one box'):
+        convert(llvip, 'llvip', 'train')
+    empty = replace(DETECTION_LAYOUTS['llvip'].splits['train'], visible='a/{name}.jpg', infrared='a/{name}.jpg')
+    (tmp_path / 'a').mkdir()
+    with pytest.raises(ValueError, match='no name found; expected files'):
+        empty.list_names(tmp_path)
