@@ -2,6 +2,12 @@
 """Training machinery on top of MMEngine: hooks and optimizer wrappers."""
 
 from .hooks import FusionOutputHook, FusionVisualizationHook, ReproducibleRunHook
-from .optimizers import AutocastOptimWrapper
+from .optimizers import AutocastOptimWrapper, LayerDecayOptimWrapperConstructor
 
-__all__ = ['AutocastOptimWrapper', 'FusionOutputHook', 'FusionVisualizationHook', 'ReproducibleRunHook']
+__all__ = [
+    'AutocastOptimWrapper',
+    'FusionOutputHook',
+    'FusionVisualizationHook',
+    'LayerDecayOptimWrapperConstructor',
+    'ReproducibleRunHook',
+]

@@ -1,6 +1,7 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
-"""Optimizer wrappers."""
+"""Optimizer wrappers and their constructors."""
 
 from .autocast_optim_wrapper import AutocastOptimWrapper, autocast_dtype
+from .layer_decay_optim_wrapper_constructor import LayerDecayOptimWrapperConstructor
 
-__all__ = ['AutocastOptimWrapper', 'autocast_dtype']
+__all__ = ['AutocastOptimWrapper', 'LayerDecayOptimWrapperConstructor', 'autocast_dtype']

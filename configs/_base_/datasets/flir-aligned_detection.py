@@ -1,0 +1,50 @@
+# FLIR-aligned: roads, 640x512, 4,129 pairs for training and 1,013 for validation.
+# Checked on made-up copies of this tree.
+#
+# data/FLIR_aligned
+# ├── JPEGImages/FLIR_00001_RGB.jpg, FLIR_00001_PreviewData.jpeg ...
+# ├── Annotations/FLIR_00001_PreviewData.xml ...
+# ├── align_train.txt, align_validation.txt
+# └── annotations/{visible,infrared}_{train,val}.json     by tools/dataset_converters/detection2coco.py flir-aligned
+#
+# What a detector's config takes from here has names of its own, so that any config of mmdet can stand beside it.
+pair_root = 'data/FLIR_aligned/'
+metainfo = dict(
+    classes=('person', 'bicycle', 'car'),
+    palette=[(220, 20, 60), (119, 11, 32), (0, 0, 142)],
+)
+num_classes = 3
+pair_scale = (640, 512)
+
+load_pair = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmdefusion.LoadPairedImage', path_map=('_RGB.jpg', '_PreviewData.jpeg')),
+]
+train_set = dict(
+    data_root=pair_root,
+    ann_file='annotations/visible_train.json',
+    data_prefix=dict(img=''),
+    metainfo=metainfo,
+    pipeline=[
+        *load_pair,
+        dict(type='LoadAnnotations', with_bbox=True),
+        dict(type='RandomResize', scale=pair_scale, ratio_range=(0.8, 1.25), keep_ratio=True),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='mmdefusion.ApplyToSource', index=0, transforms=[dict(type='PhotoMetricDistortion')]),
+        dict(type='PackDetInputs'),
+    ],
+)
+val_set = dict(
+    data_root=pair_root,
+    ann_file='annotations/visible_val.json',
+    data_prefix=dict(img=''),
+    metainfo=metainfo,
+    pipeline=[
+        *load_pair,
+        dict(type='Resize', scale=pair_scale, keep_ratio=True),
+        dict(type='LoadAnnotations', with_bbox=True),
+        dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+    ],
+)
+val_ann_file = pair_root + val_set['ann_file']
+pair_visualizer = dict(type='mmdefusion.PairedDetLocalVisualizer', path_map=('_RGB.jpg', '_PreviewData.jpeg'))

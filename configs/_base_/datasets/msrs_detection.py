@@ -1,0 +1,50 @@
+# MSRS: streets by day and night, 640x480. Training boxes are made from the masks, test boxes are the published ones.
+# Checked on made-up copies of this tree.
+#
+# data/MSRS
+# ├── {train,test}/{vi,ir}/00001D.png ...
+# ├── train/Segmentation_labels/00001D.png ...    masks: 1 car, 2 person
+# ├── test/labels/00131D.txt ...                  YOLO: 0 person, 2 car; for some of the images
+# └── annotations/{visible,infrared}_{train,test}.json     by tools/dataset_converters/detection2coco.py msrs
+#
+# What a detector's config takes from here has names of its own, so that any config of mmdet can stand beside it.
+pair_root = 'data/MSRS/'
+metainfo = dict(
+    classes=('person', 'car'),
+    palette=[(220, 20, 60), (0, 0, 142)],
+)
+num_classes = 2
+pair_scale = (640, 480)
+
+load_pair = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmdefusion.LoadPairedImage', path_map=('/vi/', '/ir/')),
+]
+train_set = dict(
+    data_root=pair_root,
+    ann_file='annotations/visible_train.json',
+    data_prefix=dict(img=''),
+    metainfo=metainfo,
+    pipeline=[
+        *load_pair,
+        dict(type='LoadAnnotations', with_bbox=True),
+        dict(type='RandomResize', scale=pair_scale, ratio_range=(0.8, 1.25), keep_ratio=True),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='mmdefusion.ApplyToSource', index=0, transforms=[dict(type='PhotoMetricDistortion')]),
+        dict(type='PackDetInputs'),
+    ],
+)
+val_set = dict(
+    data_root=pair_root,
+    ann_file='annotations/visible_test.json',
+    data_prefix=dict(img=''),
+    metainfo=metainfo,
+    pipeline=[
+        *load_pair,
+        dict(type='Resize', scale=pair_scale, keep_ratio=True),
+        dict(type='LoadAnnotations', with_bbox=True),
+        dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+    ],
+)
+val_ann_file = pair_root + val_set['ann_file']
+pair_visualizer = dict(type='mmdefusion.PairedDetLocalVisualizer', path_map=('/vi/', '/ir/'))

@@ -1,0 +1,35 @@
+_base_ = [
+    'mmdet::cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py',
+    '../_base_/datasets/msrs_detection.py',
+    '../_base_/schedules/vit_layer_decay.py',
+]
+
+pretrained = 'work_dirs/defusion_pretrain/weights.pth'
+model = dict(
+    data_preprocessor=dict(
+        type='mmdefusion.PairedDetDataPreprocessor', mean=[0.0] * 6, std=[255.0] * 6, bgr_to_rgb=True
+    ),
+    backbone=dict(
+        _delete_=True,
+        type='mmdefusion.DeFusionViT',
+        arch='tiny',
+        num_sources=2,
+        drop_path_rate=0.1,
+        init_cfg=dict(type='Pretrained', checkpoint=pretrained, prefix='backbone.'),
+    ),
+    neck=[
+        dict(type='mmdefusion.FusedFeaturePyramid', in_channels=192),
+        dict(_base_.model.neck, in_channels=[192] * 4),
+    ],
+    roi_head=dict(
+        bbox_head=[dict(head, num_classes=_base_.num_classes) for head in _base_.model.roi_head.bbox_head],
+    ),
+)
+optim_wrapper = dict(_delete_=True, **_base_.vit_optim_wrapper)
+
+train_dataloader = dict(dataset=_base_.train_set)
+val_dataloader = dict(dataset=_base_.val_set)
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=_base_.val_ann_file)
+test_evaluator = val_evaluator
+visualizer = _base_.pair_visualizer

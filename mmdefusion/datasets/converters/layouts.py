@@ -1,0 +1,161 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+"""Where the published paired datasets keep their images and boxes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+#: The kinds of files that a split has of each name.
+SIDES = ('visible', 'infrared', 'labels')
+
+
+@dataclass(frozen=True)
+class SplitLayout:
+    """One split of a dataset. Paths are relative to its folder; ``{name}`` stands for what a pair's files share.
+
+    Attributes:
+        visible: Path of the visible image of a name.
+        infrared: Path of the infrared image.
+        labels: Path of the label file.
+        label_format: See :func:`~.object_boxes.read_boxes`.
+        classes: The category of each published label; None leaves its boxes out.
+        names: Which names belong to the split: path of a file with one a line, ``'labels'`` for those that have a label
+            file, None for all that have an image.
+        part: ``'val'``: every fifth of the sorted names; ``'train'``: the others. For datasets without a published
+            split; a list of names overrules it.
+        min_area: For masks: smallest number of pixels of an object.
+    """
+
+    visible: str
+    infrared: str
+    labels: str
+    label_format: str
+    classes: Mapping[str, str | None]
+    names: str | None = None
+    part: str | None = None
+    min_area: int = 1
+
+    def path(self, root: Path, side: str, name: str) -> Path:
+        """Path of one file of a name."""
+        return root / getattr(self, side).format(name=name)
+
+    def list_names(self, root: Path) -> list[str]:
+        """The sorted names of the split.
+
+        Raises:
+            ValueError: A folder or the list of names does not exist, or there is no name.
+        """
+        if self.names == 'labels':
+            names = self._names_in(root, 'labels')
+        elif self.names is None:
+            names = self._names_in(root, 'visible') | self._names_in(root, 'infrared')
+        else:
+            names = self._names_listed(root / self.names)
+        names = sorted(names)
+        if self.part is not None and self.names is None:
+            names = [name for index, name in enumerate(names) if (index % 5 == 0) == (self.part == 'val')]
+        if not names:
+            raise ValueError(f'{root}: no name found; expected files {[getattr(self, side) for side in SIDES]}')
+        return names
+
+    def _pattern(self, side: str) -> re.Pattern:
+        before, after = Path(getattr(self, side)).name.split('{name}')
+        return re.compile(f'{re.escape(before)}(.+){re.escape(after)}')
+
+    def _names_in(self, root: Path, side: str) -> set[str]:
+        folder = (root / getattr(self, side)).parent
+        if not folder.is_dir():
+            raise ValueError(f'{folder}: not a folder; expected the {side} files of the dataset in it')
+        return self._matching([side], (path.name for path in folder.iterdir() if not path.name.startswith('.')))
+
+    def _names_listed(self, path: Path) -> set[str]:
+        if not path.is_file():
+            raise ValueError(f'{path}: no such file; expected the list of names of the split')
+        entries = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+        # A list may hold names or files of either side, with or without suffix.
+        suffixes = {Path(getattr(self, side)).suffix for side in SIDES}
+        return {
+            next(iter(self._matching(SIDES, [entry, *(entry + suffix for suffix in suffixes)])), entry)
+            for entry in entries
+        }
+
+    def _matching(self, sides: Iterable[str], files: Iterable[str]) -> set[str]:
+        matches = (self._pattern(side).fullmatch(file) for file in files for side in sides)
+        return {match[1] for match in matches if match}
+
+
+@dataclass(frozen=True)
+class DetectionLayout:
+    """A dataset for detection.
+
+    Attributes:
+        categories: Names of the categories, in their order.
+        splits: The splits by name.
+    """
+
+    categories: tuple[str, ...]
+    splits: Mapping[str, SplitLayout]
+
+
+def _same(*names: str) -> dict[str, str]:
+    return {name: name for name in names}
+
+
+def _llvip(split: str) -> SplitLayout:
+    images = [f'{side}/{split}/{{name}}.jpg' for side in ('visible', 'infrared')]
+    return SplitLayout(*images, 'Annotations/{name}.xml', 'voc', _same('person'))
+
+
+_M3FD = ('People', 'Car', 'Bus', 'Motorcycle', 'Lamp', 'Truck')
+
+
+def _m3fd(part: str) -> SplitLayout:
+    return SplitLayout('Vis/{name}.png', 'Ir/{name}.png', 'Annotation/{name}.xml', 'voc', _same(*_M3FD), part=part)
+
+
+_FLIR = ('person', 'bicycle', 'car')
+
+
+def _flir(names: str) -> SplitLayout:
+    return SplitLayout(
+        'JPEGImages/{name}_RGB.jpg',
+        'JPEGImages/{name}_PreviewData.jpeg',
+        'Annotations/{name}_PreviewData.xml',
+        'voc',
+        {**_same(*_FLIR), 'dog': None},
+        names=names,
+    )
+
+
+#: LLVIP: persons at night, 1280x1024. M3FD: 1024x768, without a published split. FLIR-aligned: 640x512; the few dogs
+#: are left out, as usual. MSRS: 640x480; boxes of train are made from its masks, those of test are published for some
+#: of the images under the class numbers of COCO.
+DETECTION_LAYOUTS = {
+    'llvip': DetectionLayout(('person',), {'train': _llvip('train'), 'test': _llvip('test')}),
+    'm3fd': DetectionLayout(_M3FD, {'train': _m3fd('train'), 'val': _m3fd('val')}),
+    'flir-aligned': DetectionLayout(_FLIR, {'train': _flir('align_train.txt'), 'val': _flir('align_validation.txt')}),
+    'msrs': DetectionLayout(
+        ('person', 'car'),
+        {
+            'train': SplitLayout(
+                'train/vi/{name}.png',
+                'train/ir/{name}.png',
+                'train/Segmentation_labels/{name}.png',
+                'mask',
+                {'1': 'car', '2': 'person', **dict.fromkeys('345678')},
+                min_area=200,
+            ),
+            'test': SplitLayout(
+                'test/vi/{name}.png',
+                'test/ir/{name}.png',
+                'test/labels/{name}.txt',
+                'yolo',
+                {'0': 'person', '2': 'car'},
+                names='labels',
+            ),
+        },
+    ),
+}
