@@ -74,7 +74,16 @@ if __name__ == '__main__':
         entry_points={'console_scripts': ['mmdefusion = mmdefusion.cli:main']},
         python_requires='>=3.10',
         # Neither torch nor MMEngine and MMCV: whichever is installed, official or OneDL, stays (see requirements/).
-        install_requires=['numpy', 'opencv-python', 'packaging', 'pillow', 'scikit-image', 'scipy', 'tensorboard'],
+        install_requires=[
+            'numpy',
+            'opencv-python',
+            'packaging',
+            'pillow',
+            'scikit-image',
+            'scipy',
+            'tensorboard',
+            'tifffile',
+        ],
         classifiers=[
             'Intended Audience :: Science/Research',
             'Operating System :: OS Independent',

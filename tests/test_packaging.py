@@ -101,7 +101,16 @@ def test_wheel_metadata_leaves_torch_and_both_families_alone(wheel):
         metadata = email.message_from_bytes(archive.read(f'{info}/METADATA'))
         entry_points = archive.read(f'{info}/entry_points.txt').decode()
     needed = {re.match(r'[\w.-]+', line).group() for line in metadata.get_all('Requires-Dist')}
-    assert needed == {'numpy', 'opencv-python', 'packaging', 'pillow', 'scikit-image', 'scipy', 'tensorboard'}
+    assert needed == {
+        'numpy',
+        'opencv-python',
+        'packaging',
+        'pillow',
+        'scikit-image',
+        'scipy',
+        'tensorboard',
+        'tifffile',
+    }
     assert metadata['Name'] == 'mmdefusion'
     assert 'mmdefusion = mmdefusion.cli:main' in entry_points
 

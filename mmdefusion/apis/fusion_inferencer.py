@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,12 +23,16 @@ from mmdefusion.utils.image_io import ImageReadError, quantize
 from mmdefusion.visualization import draw_panel, sample_tiles
 
 from .checkpoint import HOW_TO_GET_WEIGHTS, embedded_config, load_all_weights, read_checkpoint
-from .color import bgr_to_chroma, bgr_to_luma, compose_bgr, mix_chroma
+from .network_io import COLOR_MODES, finish_map, image_to_tensor, pack_pair, predicted_maps
 from .pairs import LoadedPair, Pair, load_pair, resolve_pairs
-from .results import PARTS, FailedPair, FusedPair, check_outputs, write_result
+from .results import FailedPair, FusedPair, check_outputs, write_result
+from .tile_planner import GIB, TilePlanner
+from .tiled_fusion import fuse_tiles
+from .tiling import Span
 
-COLOR_MODES = ('ycbcr', 'rgb', 'gray')
 PRECISIONS = ('auto', 'bfloat16', 'float32')
+#: Bytes per pixel of a pair that is decoded as a whole, of its fused image, and of the copies made on the way.
+_DECODED_BYTES = 16
 
 
 @INFERENCERS.register_module()
@@ -46,6 +51,13 @@ class FusionInferencer(BaseInferencer):
         precision: ``'float32'``, ``'bfloat16'`` (autocast), or ``'auto'``: bfloat16 on a CPU that has instructions for
             it and for pairs of 8 bits, float32 else.
         show_progress: Whether to show a progress bar.
+        memory_budget: GiB that the network may use at a time. An image that would need more is fused in overlapping
+            tiles as large as fit. TIFF files that would not even fit as decoded images are read, fused and, with
+            ``out_dir``, written region by region.
+        tile_size: Side of a tile in pixels, rounded down to a multiple of the network's windows; larger images are
+            always cut. Default: what ``memory_budget`` says.
+        tile_overlap: Pixels that neighbouring tiles share, rounded up to a multiple of the network's windows; default
+            three windows, or 128 pixels for a network without windows.
 
     Raises:
         ValueError: If an argument has an unknown value, there are no weights, or they do not fit the model.
@@ -65,6 +77,9 @@ class FusionInferencer(BaseInferencer):
         color: str = 'ycbcr',
         precision: str = 'auto',
         show_progress: bool = True,
+        memory_budget: float = 1.0,
+        tile_size: int | None = None,
+        tile_overlap: int | None = None,
     ) -> None:
         for name, value, known in (('color', color, COLOR_MODES), ('precision', precision, PRECISIONS)):
             if value not in known:
@@ -77,7 +92,18 @@ class FusionInferencer(BaseInferencer):
             raise ValueError(f'no weights were given: {HOW_TO_GET_WEIGHTS}')
         self.color = color
         self.precision = precision
+        self.memory_budget = memory_budget
         super().__init__(model, weights, device, scope='mmdefusion', show_progress=show_progress)
+        self.planners = {
+            depth: TilePlanner.of_model(
+                self.model,
+                'float32' if self._dtype(depth) is None else 'bfloat16',
+                memory_budget,
+                tile_size,
+                tile_overlap,
+            )
+            for depth in (8, 16)
+        }
 
     def __call__(
         self,
@@ -96,15 +122,17 @@ class FusionInferencer(BaseInferencer):
             batch_size: Pairs that the network sees at once; only neighbours of the same size share a batch.
             out_dir: Where to write ``NAME.png``, and with ``parts`` also ``common/NAME.png``, ``unique1/NAME.png``,
                 ``unique2/NAME.png`` and ``panel/NAME.png``. NAME is the stem of the first source, or a number for
-                arrays.
+                arrays. What is fused from disk to disk becomes ``NAME.tif``, without a panel.
             parts: Whether to make the parts, if the model has any, and a panel of everything.
 
         Returns:
             ``predictions``: fused images, (H, W, 3) BGR or, with ``color='gray'``, (H, W), uint8 or uint16 as the
-            sources, or data samples; ``visualization``: with ``parts`` the panels, BGR, else empty.
+            sources, or data samples; ``visualization``: with ``parts`` the panels, BGR, else empty. What was fused from
+            disk to disk is a memory-mapped array.
 
         Raises:
             ImageReadError: If a pair cannot be used.
+            OutputError: If a result cannot be written.
             ValueError: If ``out_dir`` would overwrite a source, or two pairs have one name.
             TypeError: If ``inputs`` have another form.
         """
@@ -113,24 +141,31 @@ class FusionInferencer(BaseInferencer):
             raise ImageReadError('\n'.join(problems.values()))
         if out_dir is not None:
             check_outputs(pairs, out_dir, parts)
-        results = self.stream(pairs, batch_size, parts)
+        results = self.stream(pairs, batch_size, parts, out_dir, return_datasamples)
         preds, panels = [], []
         for result in track(results, 'Fusing', total=len(pairs)) if self.show_progress else results:
             if isinstance(result, FailedPair):
                 raise ImageReadError(result.reason)
-            if out_dir is not None:
-                write_result(result, out_dir)
             preds.append(result.data_sample if return_datasamples else result.images['fused'])
-            panels.extend([result.images['panel']] if parts else [])
+            panels.extend([result.images['panel']] if 'panel' in result.images else [])
         return self.postprocess(preds, panels)
 
-    def stream(self, pairs: Iterable[Pair], batch_size: int = 1, parts: bool = False) -> Iterator:
+    def stream(
+        self,
+        pairs: Iterable[Pair],
+        batch_size: int = 1,
+        parts: bool = False,
+        out_dir: str | os.PathLike | None = None,
+        return_datasamples: bool = False,
+    ) -> Iterator:
         """Fuse pairs one after the other and keep none, as long runs want it.
 
         Args:
             pairs: The pairs.
             batch_size: See :meth:`__call__`.
             parts: See :meth:`__call__`.
+            out_dir: See :meth:`__call__`.
+            return_datasamples: Whether the results bring data samples, with all that the model predicts.
 
         Yields:
             A :class:`FusedPair` or a :class:`FailedPair` for each pair.
@@ -139,16 +174,66 @@ class FusionInferencer(BaseInferencer):
             if isinstance(batch, FailedPair):
                 yield batch
                 continue
-            samples = self.forward(batch)
-            fused = [self._restore_color(pair, sample) for pair, sample in zip(batch, samples, strict=True)]
-            panels = self.visualize(batch, samples) if parts else [None] * len(batch)
-            for pair, sample, image, panel in zip(batch, samples, fused, panels, strict=True):
-                images = dict(fused=quantize(image, pair.depth))
-                if parts:
-                    parts_made = [name for name in PARTS if f'pred_{name}' in sample]
-                    images |= {name: self._part_image(sample, name, pair.depth) for name in parts_made}
-                    images['panel'] = panel
-                yield FusedPair(pair.pair.name, images, sample)
+            plan = self.planners[batch[0].depth].plan(*batch[0].size)
+            if plan is None:
+                results = self._fuse_batch(batch, parts, return_datasamples)
+            else:
+                results = (self._fuse_large(pair, plan, parts, out_dir, return_datasamples) for pair in batch)
+            for result, pair in zip(results, batch, strict=True):
+                if out_dir is not None and isinstance(result, FusedPair) and not pair.on_disk:
+                    write_result(result, out_dir)
+                pair.close()
+                yield result
+
+    def _fuse_batch(self, batch: list[LoadedPair], parts: bool, return_datasamples: bool) -> list[FusedPair]:
+        """Fuse pairs of one size, each as a whole."""
+        samples = self.forward(batch, parts or return_datasamples)
+        results = []
+        for pair, sample in zip(batch, samples, strict=True):
+            images = {}
+            for name, values in predicted_maps(sample, self.color).items():
+                if name == 'fused' or parts:
+                    image = finish_map(name, values, pair, self.color)
+                    images[name] = quantize(image, pair.depth)
+                if name == 'fused' and self.color != 'rgb':
+                    sample.pred_fused = image_to_tensor(image, 255)
+            results.append(FusedPair(pair.pair.name, images, sample))
+        if parts:
+            for result, panel in zip(results, self.visualize(batch, samples), strict=True):
+                result.images['panel'] = panel
+        return results
+
+    def _fuse_large(
+        self,
+        pair: LoadedPair,
+        plan: tuple[list[Span], list[Span]],
+        parts: bool,
+        out_dir: str | os.PathLike | None,
+        return_datasamples: bool,
+    ) -> FusedPair | FailedPair:
+        """Fuse one pair tile by tile."""
+        everything = parts or return_datasamples
+        try:
+            images = fuse_tiles(
+                pair,
+                plan,
+                lambda tile: self.forward([tile], everything)[0],
+                self.color,
+                everything,
+                out_dir if pair.on_disk else None,
+            )
+        except ImageReadError as error:
+            return FailedPair(pair.pair.name, str(error))
+        sample = None
+        if return_datasamples or (parts and not pair.on_disk):
+            sample = FusionDataSample(metainfo=dict(ori_shape=pair.size, img_shape=pair.size))
+            scale = 65535 if pair.depth == 16 else 255
+            sample.set_data({f'pred_{name}': image_to_tensor(image, scale) for name, image in images.items()})
+        if not parts:
+            images = dict(fused=images['fused'])
+        elif not pair.on_disk:
+            images['panel'] = self.visualize([pair], [sample])[0]
+        return FusedPair(pair.pair.name, images, sample)
 
     def preprocess(self, inputs: Iterable[Pair], batch_size: int = 1) -> Iterator[list[LoadedPair] | FailedPair]:
         """Read pairs and collect neighbours of one size and depth.
@@ -178,21 +263,28 @@ class FusionInferencer(BaseInferencer):
             yield batch
 
     @torch.no_grad()
-    def forward(self, inputs: list[LoadedPair]) -> list[FusionDataSample]:
+    def forward(self, inputs: list[LoadedPair], parts: bool = True) -> list[FusionDataSample]:
         """Run the network on pairs of one size.
 
         Args:
             inputs: Pairs of one size and depth.
+            parts: Whether to make the parts too, if the model has any; without them some of its heads need not run.
 
         Returns:
             The network's predictions, on the CPU.
         """
-        device = next((tensor.device for tensor in self.model.parameters()), torch.device('cpu')).type
-        # bfloat16 has 8 significant bits: enough for 8-bit images only.
-        precision = 'float32' if self.precision == 'auto' and inputs[0].depth == 16 else self.precision
-        dtype = autocast_dtype(precision, device)
-        with torch.autocast(device, dtype or torch.bfloat16, enabled=dtype is not None):
-            samples = self.model.test_step(self.collate_fn([self._pack(pair) for pair in inputs]))
+        dtype = self._dtype(inputs[0].depth)
+        data = self.collate_fn([pack_pair(pair, self.color) for pair in inputs])
+        with torch.autocast(self._device_type(), dtype or torch.bfloat16, enabled=dtype is not None):
+            if parts or not hasattr(self.model, 'decode_fused'):
+                samples = self.model.test_step(data)
+            else:
+                data = self.model.data_preprocessor(data)
+                samples = data['data_samples']
+                for sample, fused in zip(
+                    samples, self.model.decode_fused(*data['inputs'].chunk(2, dim=1)), strict=True
+                ):
+                    sample.pred_fused = fused.float().clamp(0, 1)
         for pair, sample in zip(inputs, samples, strict=True):
             if not torch.isfinite(sample.pred_fused).all():
                 raise RuntimeError(f'{pair.pair.name}: the network gave NaN or infinite values; are its weights sound?')
@@ -226,42 +318,17 @@ class FusionInferencer(BaseInferencer):
         """
         return dict(predictions=preds, visualization=visualization)
 
-    def _pack(self, pair: LoadedPair) -> dict:
-        """Make the network's input of a pair, in the form of ``PackFusionInputs``."""
-        sources = (pair.bgr1, pair.bgr2)
-        if self.color != 'rgb':
-            sources = [np.repeat(bgr_to_luma(bgr)[..., None], 3, axis=2) for bgr in sources]
-        image = np.concatenate([bgr.astype(np.float32) for bgr in sources], axis=2)
-        shape = image.shape[:2]
-        sample = FusionDataSample(metainfo=dict(ori_shape=shape, img_shape=shape))
-        for key, source in (('img_path', pair.pair.source1), ('partner_path', pair.pair.source2)):
-            if not isinstance(source, np.ndarray):
-                sample.set_metainfo({key: os.fspath(source)})
-        return dict(inputs=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), data_samples=sample)
+    def _dtype(self, depth: int) -> torch.dtype | None:
+        """The type to autocast to for pairs of a bit depth, None for full precision."""
+        # bfloat16 has 8 significant bits: enough for 8-bit images only.
+        precision = 'float32' if self.precision == 'auto' and depth == 16 else self.precision
+        return autocast_dtype(precision, self._device_type())
 
-    def _restore_color(self, pair: LoadedPair, sample: FusionDataSample) -> np.ndarray:
-        """Give the fused image its final colours, in the data sample too.
-
-        Returns:
-            (H, W, 3) BGR or (H, W), values 0..255, not rounded.
-        """
-        fused = _to_bgr(sample.pred_fused)
-        if self.color == 'rgb':
-            return fused
-        fused = bgr_to_luma(fused)
-        if self.color == 'ycbcr':
-            chroma = mix_chroma(bgr_to_chroma(pair.bgr1), bgr_to_chroma(pair.bgr2))
-            fused = np.clip(compose_bgr(fused, chroma), 0, 255)
-        rgb = fused[None] if fused.ndim == 2 else fused[..., ::-1].transpose(2, 0, 1)
-        sample.pred_fused = torch.from_numpy(np.ascontiguousarray(rgb)) / 255
-        return fused
-
-    def _part_image(self, sample: FusionDataSample, name: str, depth: int) -> np.ndarray:
-        bgr = _to_bgr(sample.get(f'pred_{name}'))
-        return quantize(bgr if self.color == 'rgb' else bgr_to_luma(bgr), depth)
+    def _device_type(self) -> str:
+        return next((tensor.device for tensor in self.model.parameters()), torch.device('cpu')).type
 
     def _init_pipeline(self, cfg: ConfigDict) -> Callable[[Pair], LoadedPair]:
-        return load_pair
+        return partial(load_pair, max_pixels=self.memory_budget * GIB / _DECODED_BYTES)
 
     def _init_collate(self, cfg: ConfigDict) -> Callable[[list[dict]], dict]:
         """Leave out the config's collate function: pairs are packed here, whatever the config's dataset is."""
@@ -294,8 +361,3 @@ class FusionInferencer(BaseInferencer):
                 f'{model}: no such config file, and no model of that name has weights in the metafile; expected the '
                 f'path of a config, or of a checkpoint ending in .pth'
             ) from error
-
-
-def _to_bgr(image: torch.Tensor) -> np.ndarray:
-    """(3, H, W) RGB in [0, 1] to (H, W, 3) BGR in 0..255, float32."""
-    return image.float().mul(255).numpy().transpose(1, 2, 0)[..., ::-1]

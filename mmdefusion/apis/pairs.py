@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmdefusion.utils.image_io import ImageReadError, SourceImage, match_folders, read_image, to_source_image
+from mmdefusion.utils.image_stream import TiffImage
 
 Source = str | os.PathLike | np.ndarray
 
@@ -34,15 +36,35 @@ class LoadedPair(NamedTuple):
 
     Attributes:
         pair: Where they come from.
-        bgr1: (H, W, 3) BGR, values 0..255.
-        bgr2: (H, W, 3) BGR, values 0..255.
+        bgr1: (H, W, 3) BGR, values 0..255; or a file that gives such arrays where it is sliced.
+        bgr2: The same of the second source.
         depth: The larger bit depth of the two, 8 or 16.
     """
 
     pair: Pair
-    bgr1: np.ndarray
-    bgr2: np.ndarray
+    bgr1: np.ndarray | TiffImage
+    bgr2: np.ndarray | TiffImage
     depth: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.bgr1.shape[:2]
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether the images are read region by region."""
+        return isinstance(self.bgr1, TiffImage)
+
+    def crop(self, rows: slice, columns: slice) -> LoadedPair:
+        """A region of both images, in memory."""
+        return self._replace(bgr1=self.bgr1[rows, columns], bgr2=self.bgr2[rows, columns])
+
+    def close(self) -> None:
+        """Close files, if there are any."""
+        for image in (self.bgr1, self.bgr2):
+            if isinstance(image, TiffImage):
+                image.close()
 
 
 def resolve_pairs(inputs: tuple | Sequence[tuple]) -> tuple[list[Pair], dict[str, str]]:
@@ -81,11 +103,12 @@ def resolve_pairs(inputs: tuple | Sequence[tuple]) -> tuple[list[Pair], dict[str
     return pairs, {}
 
 
-def load_pair(pair: Pair) -> LoadedPair:
+def load_pair(pair: Pair, max_pixels: float = math.inf) -> LoadedPair:
     """Read both sources.
 
     Args:
         pair: Paths or arrays.
+        max_pixels: Larger images are left on disk and read region by region, where both files allow it.
 
     Returns:
         Both images.
@@ -93,18 +116,37 @@ def load_pair(pair: Pair) -> LoadedPair:
     Raises:
         ImageReadError: If one cannot be read, or they differ in size.
     """
-    image1, image2 = _load(pair.source1, f'{pair.name} (source 1)'), _load(pair.source2, f'{pair.name} (source 2)')
-    if image1.bgr.shape != image2.bgr.shape:
-        (height1, width1), (height2, width2) = image1.bgr.shape[:2], image2.bgr.shape[:2]
-        name1, name2 = (
-            source if _is_path(source) else f'{pair.name} (source {index})'
-            for index, source in enumerate((pair.source1, pair.source2), 1)
-        )
+    names = [f'{pair.name} (source {index})' for index in (1, 2)]
+    streams = _open_streams(pair, max_pixels)
+    if streams:
+        loaded = LoadedPair(pair, *streams, max(stream.depth for stream in streams))
+    else:
+        image1, image2 = (_load(source, name) for source, name in zip(pair[1:], names, strict=True))
+        loaded = LoadedPair(pair, image1.bgr, image2.bgr, max(image1.depth, image2.depth))
+    (height1, width1), (height2, width2) = loaded.bgr1.shape[:2], loaded.bgr2.shape[:2]
+    if (height1, width1) != (height2, width2):
+        loaded.close()
+        name1, name2 = (source if _is_path(source) else name for source, name in zip(pair[1:], names, strict=True))
         raise ImageReadError(
             f'{name2}: {width2} x {height2} pixels (width x height); expected the size of its partner {name1}, '
             f'{width1} x {height1}'
         )
-    return LoadedPair(pair, image1.bgr, image2.bgr, max(image1.depth, image2.depth))
+    return loaded
+
+
+def _open_streams(pair: Pair, max_pixels: float) -> list[TiffImage] | None:
+    if not all(map(_is_path, pair[1:])):
+        return None
+    streams = []
+    for source in pair[1:]:
+        stream = TiffImage.open(source)
+        if stream is not None:
+            streams.append(stream)
+    if len(streams) == 2 and max(stream.shape[0] * stream.shape[1] for stream in streams) > max_pixels:
+        return streams
+    for stream in streams:
+        stream.close()
+    return None
 
 
 def _load(source: Source, name: str) -> SourceImage:

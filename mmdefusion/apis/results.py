@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmdefusion.structures import FusionDataSample
-from mmdefusion.utils.image_io import write_image
+from mmdefusion.utils.image_io import OutputError, write_image
 
 from .pairs import Pair
 
@@ -25,12 +25,13 @@ class FusedPair(NamedTuple):
         name: Name of the pair.
         images: ``fused``, and with parts also ``panel`` and, where the model has them, ``common``, ``unique1`` and
             ``unique2``: (H, W, 3) BGR or (H, W), uint8, or uint16 when a source has 16 bits.
-        data_sample: Predictions as tensors; ``pred_fused`` in final colours.
+        data_sample: Predictions as tensors, ``pred_fused`` in final colours; None for a pair fused in tiles, unless
+            data samples were asked for.
     """
 
     name: str
     images: dict[str, np.ndarray]
-    data_sample: FusionDataSample
+    data_sample: FusionDataSample | None
 
 
 class FailedPair(NamedTuple):
@@ -45,25 +46,26 @@ class FailedPair(NamedTuple):
     reason: str
 
 
-def result_paths(name: str, out_dir: str | os.PathLike, parts: bool) -> dict[str, Path]:
+def result_paths(name: str, out_dir: str | os.PathLike, parts: bool, suffix: str = '.png') -> dict[str, Path]:
     """Say where the images of a pair go.
 
     Args:
         name: Name of the pair.
         out_dir: Folder of the results.
         parts: Whether parts and panel are written too.
+        suffix: Suffix of the files: results that are written region by region are TIFF files.
 
     Returns:
         Paths by kind, as in :attr:`FusedPair.images`.
     """
-    paths = dict(fused=Path(out_dir) / f'{name}.png')
+    paths = dict(fused=Path(out_dir) / f'{name}{suffix}')
     if parts:
-        paths |= {kind: Path(out_dir) / kind / f'{name}.png' for kind in (*PARTS, 'panel')}
+        paths |= {kind: Path(out_dir) / kind / f'{name}{suffix}' for kind in (*PARTS, 'panel')}
     return paths
 
 
 def check_outputs(pairs: Sequence[Pair], out_dir: str | os.PathLike, parts: bool) -> None:
-    """Make sure that every result has a file of its own, and none of these is a source.
+    """Make sure that every result has a file of its own, none of these is a source, and the folder can be written to.
 
     Args:
         pairs: All pairs of the run.
@@ -71,8 +73,10 @@ def check_outputs(pairs: Sequence[Pair], out_dir: str | os.PathLike, parts: bool
         parts: Whether parts and panel are written too.
 
     Raises:
-        ValueError: Otherwise.
+        ValueError: Two pairs have one name, or a result would overwrite a source.
+        OutputError: The folder, or the one to make it in, cannot be written to.
     """
+    check_writable(out_dir)
     sources = {
         os.path.realpath(source): source
         for pair in pairs
@@ -84,9 +88,10 @@ def check_outputs(pairs: Sequence[Pair], out_dir: str | os.PathLike, parts: bool
         if pair.name in names:
             raise ValueError(f'two pairs are named {pair.name!r}; expected first sources with stems of their own')
         names.add(pair.name)
-        for path in result_paths(pair.name, out_dir, parts).values():
-            if os.path.realpath(path) in sources:
-                raise ValueError(f'{path}: would overwrite a source; expected another folder for the results')
+        for suffix in ('.png', '.tif'):
+            for path in result_paths(pair.name, out_dir, parts, suffix).values():
+                if os.path.realpath(path) in sources:
+                    raise ValueError(f'{path}: would overwrite a source; expected another folder for the results')
 
 
 def write_result(result: FusedPair, out_dir: str | os.PathLike) -> None:
@@ -99,3 +104,14 @@ def write_result(result: FusedPair, out_dir: str | os.PathLike) -> None:
     paths = result_paths(result.name, out_dir, 'panel' in result.images)
     for kind, image in result.images.items():
         write_image(paths[kind], image)
+
+
+def check_writable(folder: str | os.PathLike) -> None:
+    """Raise an OutputError if a folder, or the first existing one above it, is none or cannot be written to."""
+    existing = Path(folder).absolute()
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir():
+        raise OutputError(f'{existing}: a file; expected a folder for the results')
+    if not os.access(existing, os.W_OK):
+        raise OutputError(f'{existing}: the folder is read-only; expected one to write the results to')

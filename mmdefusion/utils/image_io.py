@@ -29,6 +29,15 @@ class ImageReadError(ValueError):
     """An image that cannot be used: the message names it, what was found and what was expected."""
 
 
+class OutputError(OSError):
+    """A file that cannot be written: the message names it and the reason. Files written before stay as they are."""
+
+    @classmethod
+    def of(cls, path: str | os.PathLike, error: OSError) -> OutputError:
+        """The error of a file, for example because the disk is full or the folder read-only."""
+        return cls(f'{os.fspath(path)}: cannot be written ({error.strerror or error})')
+
+
 class SourceImage(NamedTuple):
     """One decoded image.
 
@@ -127,7 +136,12 @@ def _inspect(content: bytes, path: str) -> np.ndarray | None:
         return None
     except ImageReadError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise ImageReadError(
+            f'{path}: {error}; expected a smaller image, or one stored as TIFF in uncompressed or small strips or '
+            'tiles, which is read piece by piece'
+        ) from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise ImageReadError(f'{path}: broken or truncated image ({error}); {EXPECTED}') from error
 
 
@@ -191,6 +205,7 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
 
     Raises:
         ValueError: If the type is another, or the suffix names no format that holds it.
+        OutputError: If the file cannot be written.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -204,15 +219,22 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
 
 
 def write_bytes(path: str | os.PathLike, content: bytes) -> None:
-    """Write a file under a temporary name beside its place, then move it there in one step."""
+    """Write a file under a temporary name beside its place, then move it there in one step.
+
+    Raises:
+        OutputError: If it cannot be written; an older file of the name is left as it was.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex}.tmp')
     try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError.of(path, error) from error
 
 
 def list_images(folder: str | os.PathLike, pattern: str = STEM_PATTERN) -> dict[str, list[str]]:
@@ -240,7 +262,7 @@ def list_images(folder: str | os.PathLike, pattern: str = STEM_PATTERN) -> dict[
         if match:
             name = next(group for group in match.groups() if group is not None)
             images.setdefault(name, []).append(str(path))
-    return {name: sorted(images[name], key=_natural_key) for name in sorted(images)}
+    return {name: sorted(images[name], key=natural_key) for name in sorted(images)}
 
 
 def _walk_images(folder: Path, depth: int) -> Iterator[Path]:
@@ -254,7 +276,8 @@ def _walk_images(folder: Path, depth: int) -> Iterator[Path]:
             yield path
 
 
-def _natural_key(path: str) -> list[str | int]:
+def natural_key(path: str) -> list[str | int]:
+    """A key that sorts 2 before 10."""
     return [int(part) if part.isdecimal() else part for part in re.split(r'(\d+)', path)]
 
 

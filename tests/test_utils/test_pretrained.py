@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mmdefusion.models import DeFusionViT
+from mmdefusion.models.layers import TokenGrid, sincos_positions, to_map
 from mmdefusion.registry import MODELS
 from mmdefusion.testing import TINY_ARCH, tiny_model_cfg
 from mmdefusion.utils.pretrained import load_pretrained, strip_prefix
@@ -59,14 +60,57 @@ def test_public_vit_weights_load_by_their_own_names(tmp_path, wrap, prefix):
     assert set(report.missing) == set(after) - set(weights)
 
 
-def test_whole_backbone_from_a_pretraining_checkpoint(tmp_path):
+def save_pretraining(tmp_path, published):
+    """A pretraining run's checkpoint, or a published file of its tensors alone."""
     model = MODELS.build(tiny_model_cfg())
-    path = str(tmp_path / 'epoch_1.pth')
-    torch.save(dict(state_dict=model.state_dict(), meta=dict(epoch=1)), path)
-    backbone = DeFusionViT(TINY_ARCH, init_cfg=dict(type='Pretrained', checkpoint=path, prefix='backbone.'))
+    content = dict(state_dict=model.state_dict())
+    if not published:
+        content.update(meta=dict(epoch=1, cfg='arch = 1'), optimizer=torch.optim.Adam(model.parameters()).state_dict())
+    path = str(tmp_path / 'weights.pth')
+    torch.save(content, path)
+    return model, path
+
+
+@pytest.mark.parametrize('published', [False, True])
+def test_whole_backbone_tensor_by_tensor(tmp_path, published):
+    model, path = save_pretraining(tmp_path, published)
+    init_cfg = dict(type='Pretrained', checkpoint=path, prefix='backbone.')
+    backbone = DeFusionViT(TINY_ARCH, frozen_stages=4, init_cfg=init_cfg)
+    before = copy.deepcopy(backbone.state_dict())
     backbone.init_weights()
-    for name, value in model.backbone.state_dict().items():
-        assert torch.equal(backbone.state_dict()[name], value), name
+    pretrained = model.backbone.state_dict()
+    assert list(pretrained) == list(backbone.state_dict())
+    for name, value in backbone.state_dict().items():
+        assert torch.equal(value, pretrained[name]), name
+    assert not torch.equal(before['fusion.fuse.qkv.weight'], pretrained['fusion.fuse.qkv.weight'])
+    x = torch.rand(1, 6, 24, 20)
+    assert torch.equal(backbone.eval()(x)[0], model.backbone.eval()(x)[0])
+
+
+@pytest.mark.parametrize('prefix', ['bakbone.', 'backbone.fusion.'])
+def test_a_wrong_prefix_raises(tmp_path, prefix):
+    _, path = save_pretraining(tmp_path, published=True)
+    backbone = DeFusionViT(TINY_ARCH, init_cfg=dict(type='Pretrained', checkpoint=path, prefix=prefix))
+    with pytest.raises(ValueError, match=rf'no tensor of .*weights.pth fits DeFusionViT \(prefix {prefix!r}\)'):
+        backbone.init_weights()
+
+
+@pytest.mark.parametrize('window_size', [4, None])
+def test_weights_do_not_depend_on_the_image_size(tmp_path, window_size):
+    """Positions are computed, not stored: what was trained on 16 pixels runs on any size."""
+    sizes = dict(TINY_ARCH, window_size=window_size)
+    model = MODELS.build(tiny_model_cfg(window_size=window_size))
+    assert not [name for name in model.backbone.state_dict() if name.split('.')[0] == 'pos_embed']
+    path = str(tmp_path / 'weights.pth')
+    torch.save(dict(state_dict=model.state_dict()), path)
+    backbone = DeFusionViT(sizes, init_cfg=dict(type='Pretrained', checkpoint=path, prefix='backbone.'))
+    backbone.init_weights()
+    large = torch.rand(1, 6, 48, 64)
+    (there,), (here,) = model.backbone.eval()(large), backbone.eval()(large)
+    assert here.shape == (1, 16, 12, 16) and torch.equal(there, here)
+    grids = [TokenGrid.of_image(*size, 4, window_size) for size in ((16, 16), (48, 64))]
+    small, big = (to_map(sincos_positions(grid, 16, torch.device('cpu')), grid) for grid in grids)
+    assert torch.equal(big[..., :4, :4], small)
 
 
 def test_a_model_initialises_its_pretrained_backbone(tmp_path):

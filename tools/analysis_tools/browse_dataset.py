@@ -1,11 +1,12 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
-"""Shows what a config's pipeline makes of its data: photos with their two views, or pairs."""
+"""Shows what a config's pipeline makes of its data: photos with their two views, pairs, or pairs with their labels."""
 
 from __future__ import annotations
 
 import argparse
 import os.path as osp
 
+import numpy as np
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
@@ -14,6 +15,7 @@ from mmengine.utils import ProgressBar
 import mmdefusion  # noqa: F401  checks the environment before anything is built
 from mmdefusion.models import CUDTargetGenerator, FusionDataPreprocessor
 from mmdefusion.registry import DATASETS, VISUALIZERS
+from mmdefusion.visualization import FusionLocalVisualizer
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,6 +31,11 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def to_rgb(image: torch.Tensor) -> np.ndarray:
+    """First source (H, W, 3) RGB of what a host's pipeline packs, (3k, H, W) BGR: its visualizer draws on that."""
+    return np.ascontiguousarray(image[:3].permute(1, 2, 0).numpy()[..., ::-1]).astype(np.uint8)
+
+
 def main() -> None:
     """Browses."""
     args = parse_args()
@@ -38,6 +45,9 @@ def main() -> None:
     init_default_scope(cfg.get('default_scope', 'mmdefusion'))
     dataset = DATASETS.build(cfg[f'{args.phase}_dataloader'].dataset)
     visualizer = VISUALIZERS.build({**cfg.visualizer, 'vis_backends': None})
+    if hasattr(dataset, 'metainfo'):
+        visualizer.dataset_meta = dataset.metainfo
+    is_fusion = isinstance(visualizer, FusionLocalVisualizer)
     preprocess, generate = FusionDataPreprocessor(), CUDTargetGenerator()
     count = min(len(dataset), args.show_number or len(dataset))
     progress = ProgressBar(count)
@@ -48,10 +58,14 @@ def main() -> None:
             torch.manual_seed(index)
             targets = generate(preprocess(dict(inputs=[item['inputs']]))['inputs'], sample.cud_masks[None])
             sample.set_data(dict(view1=targets.view1[0], view2=targets.view2[0]))
+        boxes = sample.get('gt_instances', {}).get('bboxes')
+        if hasattr(boxes, 'tensor'):
+            # Pipelines of mmdet give boxes a class of their own, its visualizer draws plain tensors.
+            sample.gt_instances.bboxes = boxes.tensor
         name = f'{index:05}_{osp.splitext(osp.basename(sample.img_path))[0]}'
         visualizer.add_datasample(
             name,
-            item['inputs'],
+            item['inputs'] if is_fusion else to_rgb(item['inputs']),
             data_sample=sample,
             draw_pred=False,
             show=not args.not_show,

@@ -1,0 +1,101 @@
+# FMB: streets, 800x600, 1220 pairs for training and 280 for testing. Label 0 is nothing and left out.
+# There is no validation split: training is validated on the test split, the last checkpoint is the result.
+#
+# python tools/dataset_converters/segmentation_pairs.py fmb PUBLISHED -o data/fmb
+#
+# data/fmb
+# └── {train,test}/{vi,ir,labels}/NAME.png
+crop_size = (480, 640)
+load_pair = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmdefusion.LoadPairedImage', path_map=('/vi/', '/ir/')),
+]
+train_pipeline = [
+    *load_pair,
+    dict(type='LoadAnnotations'),
+    dict(type='RandomResize', scale=(800, 600), ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='mmdefusion.ApplyToSource', index=0, transforms=[dict(type='PhotoMetricDistortion')]),
+    dict(type='PackSegInputs'),
+]
+test_pipeline = [*load_pair, dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
+tta_pipeline = [
+    *load_pair,
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [dict(type='Resize', scale_factor=ratio, keep_ratio=True) for ratio in (0.75, 1.0, 1.25)],
+            [
+                dict(type='RandomFlip', prob=0.0, direction='horizontal'),
+                dict(type='RandomFlip', prob=1.0, direction='horizontal'),
+            ],
+            [dict(type='LoadAnnotations')],
+            [dict(type='PackSegInputs')],
+        ],
+    ),
+]
+dataset = dict(
+    type='BaseSegDataset',
+    data_root='data/fmb/',
+    img_suffix='.png',
+    reduce_zero_label=True,
+    metainfo=dict(
+        classes=(
+            'road',
+            'sidewalk',
+            'building',
+            'traffic light',
+            'traffic sign',
+            'vegetation',
+            'sky',
+            'person',
+            'car',
+            'truck',
+            'bus',
+            'motorcycle',
+            'bicycle',
+            'pole',
+        ),
+        palette=[
+            [128, 64, 128],
+            [244, 35, 232],
+            [70, 70, 70],
+            [250, 170, 30],
+            [220, 220, 0],
+            [107, 142, 35],
+            [70, 130, 180],
+            [220, 20, 60],
+            [0, 0, 142],
+            [0, 0, 70],
+            [0, 60, 100],
+            [0, 0, 230],
+            [119, 11, 32],
+            [153, 153, 153],
+        ],
+    ),
+)
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(
+        **dataset, data_prefix=dict(img_path='train/vi', seg_map_path='train/labels'), pipeline=train_pipeline
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        **dataset,
+        data_prefix=dict(img_path='test/vi', seg_map_path='test/labels'),
+        pipeline=test_pipeline,
+        test_mode=True,
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator

@@ -1,0 +1,6 @@
+# The infrared image alone, random weights.
+_base_ = './defusion-nano_segformer-head_1xb4-160_msrs-pseudo-240x320_visible.py'
+
+train_dataloader = dict(dataset=dict(data_prefix=dict(img_path='ir')))
+val_dataloader = dict(dataset=dict(data_prefix=dict(img_path='ir')))
+test_dataloader = val_dataloader

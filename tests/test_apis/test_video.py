@@ -1,0 +1,184 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+import os
+import stat
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from mmdefusion import cli
+from mmdefusion.apis import FusionInferencer, fuse_video
+from mmdefusion.apis import video as video_module
+from mmdefusion.utils.image_io import ImageReadError, OutputError, write_image
+
+SIZE = (64, 48)
+
+
+@pytest.fixture
+def fuse(checkpoint):
+    return FusionInferencer(None, checkpoint, device='cpu', precision='float32', show_progress=False)
+
+
+@pytest.fixture(autouse=True)
+def no_ffmpeg(monkeypatch):
+    monkeypatch.setattr(video_module.shutil, 'which', lambda name: None)
+
+
+def write_video(path, levels, fps=12.5, size=SIZE):
+    path.parent.mkdir(exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), fps, size)
+    for level in levels:
+        writer.write(np.full((size[1], size[0], 3), level, np.uint8))
+    writer.release()
+    return str(path)
+
+
+def read_levels(path):
+    capture = cv2.VideoCapture(str(path))
+    levels = []
+    while True:
+        found, frame = capture.read()
+        if not found:
+            return levels, capture.get(cv2.CAP_PROP_FPS)
+        levels.append(frame.mean())
+
+
+@pytest.fixture
+def videos(tmp_path):
+    return write_video(tmp_path / 'vi.avi', range(40, 200, 16)), write_video(tmp_path / 'ir.avi', [120] * 10)
+
+
+def test_frames_are_fused_in_order_at_the_same_rate(fuse, videos, tmp_path):
+    done = fuse_video(fuse, *videos, tmp_path / 'new' / 'out.avi')
+    assert (done.frames, done.fps, done.audio) == (10, 12.5, False)
+    levels, fps = read_levels(tmp_path / 'new' / 'out.avi')
+    assert fps == 12.5
+    # The encoder loses a level or two.
+    np.testing.assert_allclose(levels, [0.75 * level + 0.25 * 120 for level in range(40, 200, 16)], atol=2.5)
+    assert os.listdir(tmp_path / 'new') == ['out.avi']
+
+
+def test_a_batch_holds_neighbours(fuse, videos, tmp_path):
+    fuse_video(fuse, *videos, tmp_path / 'frames', batch_size=4)
+    assert [shape[0] for shape in fuse.model.batches] == [4, 4, 2]
+    assert sorted(os.listdir(tmp_path / 'frames')) == [f'{index:06d}.png' for index in range(10)]
+    assert abs(cv2.imread(str(tmp_path / 'frames' / '000003.png')).mean() - (0.75 * 88 + 30)) < 2
+
+
+def make_frames(tmp_path, names=('1', '2', '10')):
+    for folder, level in (('vi', 80), ('ir', 160)):
+        for index, name in enumerate(names):
+            write_image(tmp_path / folder / f'{name}.png', np.full((48, 64), level + 4 * index, np.uint8))
+    return str(tmp_path / 'vi'), str(tmp_path / 'ir')
+
+
+def test_folders_in_natural_order(fuse, tmp_path):
+    folders = make_frames(tmp_path)
+    done = fuse_video(fuse, *folders, tmp_path / 'out.avi', fps=5)
+    assert (done.frames, done.fps) == (3, 5)
+    np.testing.assert_allclose(read_levels(tmp_path / 'out.avi')[0], [100, 104, 108], atol=1.5)
+
+
+def test_folders_to_folder(fuse, tmp_path):
+    done = fuse_video(fuse, *make_frames(tmp_path), tmp_path / 'out')
+    assert done.fps is None and sorted(os.listdir(tmp_path / 'out')) == ['1.png', '10.png', '2.png']
+    assert (cv2.imread(str(tmp_path / 'out' / '10.png')) == 108).all()
+
+
+def test_gray_result(videos, checkpoint, tmp_path):
+    fuse = FusionInferencer(None, checkpoint, device='cpu', color='gray', show_progress=False)
+    fuse_video(fuse, *videos, tmp_path / 'out.avi')
+    assert len(read_levels(tmp_path / 'out.avi')[0]) == 10
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(size=(32, 48)), 'ir.avi: 32 x 48 pixels .* expected 64 x 48 as in'),
+        (dict(levels=[0] * 9), 'ir.avi: 9 frames; expected 10 as in'),
+        (dict(fps=25), r'ir.avi: 25 frames per second; expected 12.5 as in'),
+    ],
+)
+def test_videos_that_do_not_match(fuse, videos, tmp_path, options, message):
+    write_video(tmp_path / 'ir.avi', **{'levels': [0] * 10, **options})
+    with pytest.raises(ImageReadError, match=message):
+        fuse_video(fuse, *videos, tmp_path / 'out.avi')
+    assert not (tmp_path / 'out.avi').exists()
+
+
+def test_a_video_that_ends_early_keeps_the_frames_before(fuse, videos, tmp_path, monkeypatch):
+    write_video(tmp_path / 'ir.avi', [120] * 6)
+    monkeypatch.setattr(video_module.mmcv.VideoReader, 'frame_cnt', property(lambda self: 0), raising=True)
+    with pytest.raises(ImageReadError, match='ir.avi: ends after 6 frames; .*vi.avi; the 6 frames before are in'):
+        fuse_video(fuse, *videos, tmp_path / 'frames')
+    assert len(os.listdir(tmp_path / 'frames')) == 6
+
+
+def test_wrong_arguments(fuse, videos, tmp_path):
+    (tmp_path / 'text.avi').write_bytes(b'no video')
+    (tmp_path / 'empty').mkdir()
+    folders = make_frames(tmp_path)
+    out = tmp_path / 'out.avi'
+    for sources, target, message in (
+        ((videos[0], str(tmp_path / 'none.avi')), out, 'none.avi: no such file'),
+        ((videos[0], str(tmp_path / 'text.avi')), out, 'text.avi: cannot be opened'),
+        ((videos[0], folders[1]), out, 'a folder and no folder'),
+        ((str(tmp_path / 'empty'),) * 2, out, 'no frames found'),
+        (folders, out, 'folders of frames have no frame rate'),
+        (videos, tmp_path / 'out.xyz', 'out.xyz: unknown kind of video'),
+        (videos, videos[1], 'ir.avi: would overwrite a source'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fuse_video(fuse, *sources, target)
+    os.remove(f'{folders[1]}/2.png')
+    with pytest.raises(ImageReadError, match=r'ir/2.\*: no such image'):
+        fuse_video(fuse, *folders, out, fps=5)
+
+
+def test_frames_that_the_encoder_lost_are_noticed(fuse, videos, tmp_path, monkeypatch):
+    calls = []
+
+    class Leaky(cv2.VideoWriter):
+        def write(self, frame):
+            calls.append(frame)
+            if len(calls) < 8:
+                super().write(frame)
+
+    monkeypatch.setattr(video_module.cv2, 'VideoWriter', Leaky)
+    with pytest.raises(OutputError, match='out.avi: 7 of 10 frames could be written; is the disk full?'):
+        fuse_video(fuse, *videos, tmp_path / 'out.avi')
+    assert sorted(os.listdir(tmp_path)) == ['checkpoints', 'ir.avi', 'vi.avi']
+
+
+FFMPEG = """#!{python}
+import shutil, sys
+arguments = sys.argv[1:]
+inputs = [arguments[i + 1] for i, part in enumerate(arguments) if part == '-i']
+assert '-c' in arguments and arguments[arguments.index('-c') + 1] == 'copy'
+if 'ir' not in inputs[1]:
+    sys.exit('Stream map matches no streams')
+shutil.copy(inputs[0], arguments[-1])
+"""
+
+
+def test_sound_of_the_source_that_has_some(fuse, videos, tmp_path, monkeypatch):
+    ffmpeg = tmp_path / 'bin' / 'ffmpeg'
+    ffmpeg.parent.mkdir()
+    ffmpeg.write_text(FFMPEG.format(python=sys.executable))
+    ffmpeg.chmod(ffmpeg.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv('PATH', f'{ffmpeg.parent}{os.pathsep}{os.environ["PATH"]}')
+    monkeypatch.setattr(video_module.shutil, 'which', lambda name: str(ffmpeg))
+    assert fuse_video(fuse, *videos, tmp_path / 'out.avi').audio
+    assert len(read_levels(tmp_path / 'out.avi')[0]) == 10
+    # Without sound in any source the video stays as it is.
+    assert not fuse_video(fuse, videos[0], videos[0], tmp_path / 'silent.avi').audio
+    assert len(read_levels(tmp_path / 'silent.avi')[0]) == 10
+
+
+def test_command(videos, checkpoint, tmp_path, capsys):
+    options = ['--weights', checkpoint, '--device', 'cpu']
+    assert cli.main(['video', *videos, '-o', str(tmp_path / 'out.avi'), *options]) == 0
+    assert '10 frames fused into' in capsys.readouterr().out
+    assert cli.main(['video', videos[0], str(tmp_path / 'none.avi'), '-o', str(tmp_path / 'b.avi'), *options]) == 2
+    assert 'mmdefusion video: error:' in capsys.readouterr().err

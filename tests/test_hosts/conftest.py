@@ -1,0 +1,115 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mmdefusion.testing import TINY_ARCH
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def run_host_tool(tmp_path):
+    """Runs a tool in a process of its own, as a user would."""
+
+    def run(*command, **variables):
+        environment = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', **variables)
+        command = [sys.executable if part == 'python' else str(part) for part in command]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+
+    return run
+
+
+@pytest.fixture(scope='session')
+def seg_pairs(tmp_path_factory):
+    """Four pairs of 64x64 with labels: a bright square in the second source is class 1."""
+    folder = tmp_path_factory.mktemp('seg_pairs')
+    rng = np.random.default_rng(0)
+    for side in ('vi', 'ir', 'labels'):
+        (folder / side).mkdir()
+    for index in range(4):
+        visible = rng.integers(40, 200, (64, 64, 3), dtype=np.uint8)
+        infrared, labels = np.full((64, 64), 30, np.uint8), np.zeros((64, 64), np.uint8)
+        top, left = rng.integers(0, 40, 2)
+        infrared[top : top + 20, left : left + 20] = 220
+        labels[top : top + 20, left : left + 20] = 1
+        for side, image in (('vi', visible), ('ir', infrared), ('labels', labels)):
+            cv2.imwrite(str(folder / side / f'{index}.png'), image)
+    return folder
+
+
+@pytest.fixture(scope='session')
+def seg_config_text(seg_pairs):
+    """Text of a config that trains a segmentor of pairs for two iterations."""
+    return SEG_CONFIG.format(root=seg_pairs, arch=TINY_ARCH)
+
+
+SEG_CONFIG = """
+_base_ = ['mmseg::_base_/default_runtime.py']
+arch = {arch}
+metainfo = dict(classes=('background', 'square'), palette=[[0, 0, 0], [255, 0, 0]])
+preprocessor = dict(type='mmdefusion.PairedSegDataPreProcessor', size=(48, 48))
+model = dict(
+    type='EncoderDecoder',
+    data_preprocessor=preprocessor,
+    backbone=dict(type='mmdefusion.DeFusionViT', arch=arch, num_sources=2),
+    neck=dict(type='mmdefusion.FusedFeaturePyramid', in_channels=16, in_stride=4, out_strides=(2, 4, 8, 16)),
+    decode_head=dict(
+        type='SegformerHead', in_channels=[16] * 4, in_index=[0, 1, 2, 3], channels=8, dropout_ratio=0.0,
+        num_classes=2, norm_cfg=dict(type='BN'), align_corners=False,
+        loss_decode=dict(type='CrossEntropyLoss')),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'))
+load_pair = [dict(type='LoadImageFromFile'), dict(type='mmdefusion.LoadPairedImage', path_map=('/vi/', '/ir/'))]
+train_pipeline = [
+    *load_pair,
+    dict(type='LoadAnnotations'),
+    dict(type='RandomResize', scale=(64, 64), ratio_range=(0.8, 1.2), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=(48, 48)),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='mmdefusion.ApplyToSource', index=0, transforms=[dict(type='PhotoMetricDistortion')]),
+    dict(type='PackSegInputs')]
+test_pipeline = [*load_pair, dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmdefusion.LoadPairedImage', path_map=('/vi/', '/ir/')),
+    dict(type='TestTimeAug', transforms=[
+        [dict(type='Resize', scale_factor=1.0, keep_ratio=True)],
+        [dict(type='RandomFlip', prob=0.0, direction='horizontal'),
+         dict(type='RandomFlip', prob=1.0, direction='horizontal')],
+        [dict(type='LoadAnnotations')],
+        [dict(type='PackSegInputs')]])]
+dataset = dict(
+    type='BaseSegDataset', data_root='{root}', img_suffix='.png', metainfo=metainfo,
+    data_prefix=dict(img_path='vi', seg_map_path='labels'))
+train_dataloader = dict(
+    batch_size=2, num_workers=0, sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(**dataset, pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(**dataset, pipeline=test_pipeline, test_mode=True))
+test_dataloader = val_dataloader
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3))
+param_scheduler = []
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=2, val_interval=1)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1, save_best='mIoU'),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    visualization=dict(type='SegVisualizationHook', draw=True, interval=1))
+visualizer = dict(
+    type='mmdefusion.PairedSegLocalVisualizer', path_map=('/vi/', '/ir/'), alpha=0.0,
+    vis_backends=[dict(type='LocalVisBackend')], name='visualizer')
+randomness = dict(seed=0)
+"""

@@ -1,0 +1,65 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+
+pytest.importorskip('mmseg.models')
+
+ROOT = Path(__file__).resolve().parents[2] / 'configs/mmseg'
+CONFIGS = sorted(ROOT.rglob('*.py'))
+CLASSES = dict(msrs=9, mfnet=9, fmb=14, pst900=5)
+
+
+def build(cfg):
+    """The config's model without weights, SyncBN made plain."""
+    init_default_scope(cfg.default_scope)
+    for part in (cfg.model, cfg.model.backbone):
+        part.pop('init_cfg', None)
+        part.pop('pretrained', None)
+    return revert_sync_batchnorm(MODELS.build(cfg.model)).eval()
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_model_and_data_fit_each_other(path):
+    cfg = Config.fromfile(path)
+    if 'mask2former' in path.name:
+        pytest.importorskip('mmdet.models')
+    model = build(cfg)
+    for phase in ('train', 'val', 'test'):
+        dataset = DATASETS.build({**cfg[f'{phase}_dataloader'].dataset, 'lazy_init': True})
+        assert len(dataset.metainfo['classes']) == len(dataset.metainfo['palette']) == model.decode_head.num_classes
+        types = [step['type'] for step in cfg[f'{phase}_dataloader'].dataset.pipeline]
+        paired = 'mmdefusion.LoadPairedImage' in types
+        assert paired == (getattr(model.backbone, 'num_sources', 1) == 2)
+        assert paired == hasattr(model.data_preprocessor, 'bgr_to_rgb')  # the paired preprocessor's own attribute
+    name = path.stem.split('_')[3].split('-')[0]
+    assert model.decode_head.num_classes == CLASSES[name]
+    assert cfg.train_dataloader.dataset.get('reduce_zero_label', False) == (name == 'fmb')
+    if 'fused' not in path.name:
+        assert model.data_preprocessor.size == cfg.crop_size
+        # Test-time augmentation takes the top-level one.
+        assert cfg.get('data_preprocessor', cfg.model.data_preprocessor) == cfg.model.data_preprocessor
+
+
+@pytest.mark.parametrize('head', ['upernet', 'segformer-head', 'fpn', 'mask2former'])
+def test_segmentors_take_a_pair(head):
+    from mmseg.structures import SegDataSample
+
+    if head == 'mask2former':
+        pytest.importorskip('mmdet.models')
+    cfg = Config.fromfile(ROOT / f'defusion-tiny_{head}_4xb4-40k_msrs-480x640.py')
+    model = build(cfg)
+    pair = torch.randint(0, 256, (6, 64, 96), dtype=torch.uint8)
+    make_sample = partial(SegDataSample, metainfo=dict(ori_shape=(64, 96), img_shape=(64, 96)))
+    with torch.no_grad():
+        (sample,) = model.test_step(dict(inputs=[pair], data_samples=[make_sample()]))
+        (swapped,) = model.test_step(dict(inputs=[pair.roll(3, dims=0)], data_samples=[make_sample()]))
+    assert sample.pred_sem_seg.data.shape == (1, 64, 96)
+    # Both sources are seen, and told apart.
+    assert not torch.equal(sample.seg_logits.data, swapped.seg_logits.data)
+    assert torch.isfinite(sample.seg_logits.data).all()

@@ -1,0 +1,33 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+TOOL = Path(__file__).resolve().parents[2] / 'tools/dataset_converters/detection2coco.py'
+
+
+def test_a_tree_of_ones_own(run_tool, tmp_path):
+    image = np.zeros((20, 20), np.uint8)
+    image[2:18, 2:18] = 1
+    for name in ('a', 'b'):
+        for side in ('vi', 'ir', 'masks'):
+            (tmp_path / 'data' / side).mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(tmp_path / 'data' / side / f'{name}.png'), image)
+    (tmp_path / 'data/train.txt').write_text('b\n')
+    paths = ('--visible', 'vi/{name}.png', '--infrared', 'ir/{name}.png', '--labels', 'masks/{name}.png')
+    command = ('python', TOOL, 'msrs', 'data', '--out-dir', 'out', '--split', 'train', '--names', 'train.txt', *paths)
+    result = run_tool(*command, '--min-area', '50')
+    assert result.returncode == 0, result.stderr
+    assert 'train: 1 pairs, 0 pairs without boxes, 1 boxes, 0 person, 1 car' in result.stdout
+    assert json.loads((tmp_path / 'out/visible_train.json').read_text())['images'][0]['file_name'] == 'vi/b.png'
+    (tmp_path / 'data/ir/b.png').unlink()
+    result = run_tool(*command)
+    assert result.returncode == 1 and 'Traceback' not in result.stderr
+    assert 'Error: train: 1 pairs cannot be used:\n  data/ir/b.png: no such image' in result.stderr
+
+
+def test_wrong_use(run_tool):
+    result = run_tool('python', TOOL, 'llvip', 'data', '--visible', 'vi/{name}.png')
+    assert result.returncode == 2 and '--visible needs --split' in result.stderr

@@ -1,0 +1,287 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+"""Measures speed and memory of a network, as ratios to the machine's own rates and to a plain convolution stack."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import MODELS, init_default_scope
+from torch import Tensor, nn
+
+from mmdefusion.apis import FusionInferencer
+from mmdefusion.datasets.transforms import RandomCUDMasks
+from mmdefusion.engine.optimizers.autocast_optim_wrapper import autocast_dtype
+from mmdefusion.evaluation.report import write_json
+from mmdefusion.structures import FusionDataSample
+from mmdefusion.utils.benchmark import (
+    MATRIX_FLOPS,
+    ConvStack,
+    Timing,
+    count_flops,
+    environment_line,
+    matrix_product,
+    peak_memory,
+    time_alternately,
+)
+
+SECTIONS = ('sizes', 'compile', 'export', 'pretrain')
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description='Benchmark a network; random weights do')
+    parser.add_argument('config', help='config of the network, for example configs/_base_/models/defusion-pp_nano.py')
+    parser.add_argument('--sections', nargs='+', choices=SECTIONS, default=SECTIONS, help='default: all of them')
+    parser.add_argument(
+        '--sizes',
+        nargs='+',
+        type=_size,
+        default=[_size(text) for text in ('320x240', '640x480', '1920x1080', '3840x2160')],
+        metavar='WxH',
+        help='default 320x240 640x480 1920x1080 3840x2160',
+    )
+    parser.add_argument('--repeats', type=int, default=10, help='timed runs of each alternative (default 10)')
+    parser.add_argument('--max-seconds', type=float, default=60, help='time for each comparison (default 60)')
+    parser.add_argument('--threads', type=int, help="threads; default: PyTorch's own choice")
+    parser.add_argument('--device', default='cpu', help='default cpu')
+    parser.add_argument('--batch-size', type=int, default=16, help='photos of a pretraining step (default 16)')
+    parser.add_argument('--crop-size', type=int, default=224, help='their side in pixels (default 224)')
+    parser.add_argument('--out', help='JSON file to write')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override settings of the config')
+    return parser.parse_args()
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        width, height = (int(side) for side in text.split('x'))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f'{text} is not WIDTHxHEIGHT') from error
+    if min(width, height) < 1:
+        raise argparse.ArgumentTypeError(f'{text} has no pixels')
+    return width, height
+
+
+class FusedOnly(nn.Module):
+    """The network as a function of two tensors, as compilers and exporters want it."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """Two images (N, 3, H, W), RGB in [0, 1] -> (N, 3, H, W)."""
+        return self.model.decode_fused(x1, x2)
+
+
+class Benchmark:
+    """Measures one network.
+
+    Args:
+        cfg: Its config.
+        args: The command line.
+    """
+
+    def __init__(self, cfg: Config, args: argparse.Namespace) -> None:
+        self.cfg = cfg
+        self.args = args
+        self.device = torch.device(args.device).type
+        self.dtype = autocast_dtype('auto', self.device)
+        with tempfile.TemporaryDirectory() as folder:
+            weights = Path(folder) / 'random.pth'
+            torch.save(self.build().state_dict(), weights)
+            # The budget is out of reach: images are measured as a whole.
+            self.fuse = FusionInferencer(
+                cfg, str(weights), args.device, show_progress=False, memory_budget=float('inf')
+            )
+        self.network = FusedOnly(self.fuse.model)
+        self.products = {
+            name: matrix_product(dtype, args.device)
+            for name, dtype in (('bfloat16', torch.bfloat16), ('float32', torch.float32))
+        }
+
+    def build(self) -> nn.Module:
+        """The network with random weights."""
+        with MODELS.switch_scope_and_registry('mmdefusion') as registry:
+            return registry.build(self.cfg.model)
+
+    def time(self, **functions: Callable[[], object]) -> dict[str, Timing]:
+        """Times functions and the machine's matrix products in turn."""
+        return time_alternately(
+            {**functions, **self.products}, self.args.repeats, 1, self.args.max_seconds, self.args.device
+        )
+
+    def rates(self, timings: dict[str, Timing]) -> dict[str, float]:
+        """GFLOP/s of the matrix products."""
+        return {f'{name}_gflops': MATRIX_FLOPS / timings[name].median / 1e9 for name in self.products}
+
+    def run(self, network: Callable, sources: tuple[Tensor, Tensor], dtype: torch.dtype | None) -> Callable[[], Tensor]:
+        """The call of a network, by autocast if a type is given."""
+
+        @torch.no_grad()
+        def call() -> Tensor:
+            with torch.autocast(self.device, dtype or torch.bfloat16, enabled=dtype is not None):
+                return network(*sources)
+
+        return call
+
+    def sources(self, width: int, height: int) -> tuple[Tensor, Tensor]:
+        """A pair of random images."""
+        return tuple(torch.rand(2, 1, 3, height, width, device=self.args.device))
+
+    def size(self, width: int, height: int) -> dict:
+        """Latency, throughput, share of the matrix rate, peak memory and the ratio to the convolution stack."""
+        sources = self.sources(width, height)
+        stack = ConvStack().eval().to(self.args.device)
+        network, plain = (self.run(self.network, sources, dtype) for dtype in (self.dtype, None))
+        conv = self.run(stack, sources, None)
+        flops = count_flops(network)
+        images = tuple(
+            np.random.default_rng(index).integers(0, 256, (height, width, 3), dtype=np.uint8) for index in (1, 2)
+        )
+        memory = peak_memory(network, self.args.device)
+        timings = self.time(network=network, plain=plain, conv_stack=conv, end_to_end=lambda: self.fuse(images))
+        rates = self.rates(timings)
+        seconds = timings['network'].median
+        return dict(
+            size=f'{width}x{height}',
+            gflop=flops / 1e9,
+            seconds={name: timing._asdict() for name, timing in timings.items()},
+            pairs_per_second=1 / seconds,
+            megapixels_per_second=width * height / seconds / 1e6,
+            peak_mib=None if memory is None else memory / 2**20,
+            peak_bytes_per_pixel=None if memory is None else memory / (width * height),
+            **rates,
+            share_of_bfloat16_rate=flops / seconds / 1e9 / rates['bfloat16_gflops'],
+            float32_share_of_float32_rate=flops / timings['plain'].median / 1e9 / rates['float32_gflops'],
+            times_faster_than_conv_stack=timings['conv_stack'].median / seconds,
+        )
+
+    def alternative(self, make: Callable[[nn.Module, tuple[Tensor, Tensor]], Callable]) -> dict:
+        """Another form of the network against the eager one, at 640x480 or, if that is not asked for, the first size.
+
+        Args:
+            make: Gives the other form from the network and example inputs.
+        """
+        width, height = (640, 480) if (640, 480) in self.args.sizes else self.args.sizes[0]
+        sources = self.sources(width, height)
+        eager = self.run(self.network, sources, self.dtype)
+
+        @torch.no_grad()
+        def convert() -> Callable:
+            with torch.autocast(self.device, self.dtype or torch.bfloat16, enabled=self.dtype is not None):
+                return make(self.network, sources)
+
+        expected = eager()
+        other = self.run(convert(), sources, self.dtype)
+        difference = (other() - expected).abs().max().item()
+        timings = self.time(eager=eager, other=other)
+        return dict(
+            size=f'{width}x{height}',
+            seconds={name: timings[name]._asdict() for name in ('eager', 'other')},
+            times_faster_than_eager=timings['eager'].median / timings['other'].median,
+            largest_difference=difference,
+        )
+
+    def pretrain(self) -> dict:
+        """Pairs per second of a training step on photos, and its share of the matrix rate."""
+        model = self.build().to(self.args.device).train()
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+        side, batch = self.args.crop_size, self.args.batch_size
+        photos = torch.rand(batch, 3, side, side, device=self.args.device)
+        masks = RandomCUDMasks()
+        samples = []
+        for _ in range(batch):
+            sample = FusionDataSample()
+            sample.cud_masks = torch.from_numpy(masks.transform(dict(img=np.zeros((side, side, 3))))['cud_masks'])
+            samples.append(sample.to(self.args.device))
+
+        def step() -> None:
+            with torch.autocast(self.device, self.dtype or torch.bfloat16, enabled=self.dtype is not None):
+                losses = model.loss(photos, samples)
+            sum(losses.values()).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+        flops = count_flops(step)
+        memory = peak_memory(step, self.args.device)
+        timings = self.time(step=step)
+        rates = self.rates(timings)
+        seconds = timings['step'].median
+        return dict(
+            crop_size=side,
+            batch_size=batch,
+            gflop=flops / 1e9,
+            seconds=timings['step']._asdict(),
+            pairs_per_second=batch / seconds,
+            peak_mib=None if memory is None else memory / 2**20,
+            **rates,
+            share_of_bfloat16_rate=flops / seconds / 1e9 / rates['bfloat16_gflops'],
+        )
+
+
+def print_size(found: dict) -> None:
+    """Prints one line of the table of sizes."""
+    seconds = found['seconds']
+    spread = f'{seconds["network"]["low"]:.3f}-{seconds["network"]["high"]:.3f}'
+    memory = 'unknown' if found['peak_mib'] is None else f'{found["peak_mib"]:.0f} MiB'
+    print(
+        f'{found["size"]:>10}: {seconds["network"]["median"]:.3f} s ({spread}), with colours and arrays '
+        f'{seconds["end_to_end"]["median"]:.3f} s, {found["megapixels_per_second"]:.2f} Mpx/s, {memory}, '
+        f'{found["gflop"]:.1f} GFLOP, {found["share_of_bfloat16_rate"]:.0%} of the bfloat16 rate '
+        f'({found["bfloat16_gflops"]:.0f} GFLOP/s), {found["times_faster_than_conv_stack"]:.2f} times as fast as the '
+        'convolution stack',
+        flush=True,
+    )
+
+
+def main() -> int:
+    """Measures, prints and writes."""
+    args = parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    init_default_scope('mmdefusion')
+    torch.manual_seed(0)
+    benchmark = Benchmark(cfg, args)
+    report = dict(config=str(args.config), environment=environment_line(args.device), sizes=[])
+    print(report['environment'], flush=True)
+    if 'sizes' in args.sections:
+        for width, height in args.sizes:
+            report['sizes'].append(benchmark.size(width, height))
+            print_size(report['sizes'][-1])
+    forms = dict(
+        compile=lambda network, sources: torch.compile(network),
+        export=lambda network, sources: torch.export.export(network, sources).module(),
+    )
+    for name, make in forms.items():
+        if name not in args.sections:
+            continue
+        if name == 'compile' and not any(shutil.which(compiler) for compiler in ('c++', 'g++', 'clang++', 'cl')):
+            print('compile: left out, there is no C++ compiler')
+            continue
+        report[name] = benchmark.alternative(make)
+        found = report[name]
+        print(f'{name}: {found["times_faster_than_eager"]:.2f} times as fast as eager at {found["size"]}', flush=True)
+    if 'pretrain' in args.sections:
+        report['pretrain'] = found = benchmark.pretrain()
+        print(
+            f'pretrain: {found["pairs_per_second"]:.1f} pairs/s at {found["crop_size"]} pixels, batch '
+            f'{found["batch_size"]}, {found["share_of_bfloat16_rate"]:.0%} of the bfloat16 rate'
+        )
+    if args.out:
+        write_json(args.out, report)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
