@@ -70,6 +70,7 @@ if __name__ == '__main__':
         author='mmdefusion authors',
         keywords='computer vision, image fusion, infrared, multi-focus, multi-exposure, self-supervised learning',
         packages=find_packages(include=('mmdefusion', 'mmdefusion.*')),
+        package_data={'mmdefusion.weights': ['*.pth']},
         cmdclass={'build_py': BuildWithMim},
         entry_points={'console_scripts': ['mmdefusion = mmdefusion.cli:main']},
         python_requires='>=3.10',

@@ -1,5 +1,5 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
-"""Pretrain a small network for a minute or two, then fuse one sample pair of each task with it.
+"""Fuse one sample pair of each task with the weights of the package, then pretrain a network for a minute or two.
 
 Run it from the root of the repository; a second run uses the network that is there.
 """
@@ -23,7 +23,7 @@ from mmdefusion.utils.image_io import write_bytes, write_image  # noqa: E402
 
 CONFIG = Path('configs/defusion/defusion-pp_nano_demo.py')
 DEMO = Path('work_dirs/demo')
-PHOTOS, PAIRS, TRAINING, PANELS = DEMO / 'photos', DEMO / 'pairs', DEMO / 'pretraining', DEMO / 'panels'
+PHOTOS, PAIRS, TRAINING = DEMO / 'photos', DEMO / 'pairs', DEMO / 'pretraining'
 WEIGHTS = DEMO / 'weights.pth'
 
 
@@ -40,23 +40,29 @@ def pretrain() -> None:
     write_bytes(WEIGHTS, Path(checkpoint).read_bytes())
 
 
+def fuse_samples(fuse: FusionInferencer, panels_dir: Path, **outputs: Path) -> None:
+    """Fuse the sample pairs and write one panel a task: sources, common, unique, fused."""
+    pairs = [(PAIRS / 'source1' / f'{task}.png', PAIRS / 'source2' / f'{task}.png') for task in SAMPLE_TASKS]
+    for task, panel in zip(SAMPLE_TASKS, fuse(pairs, parts=True, **outputs)['visualization'], strict=True):
+        write_image(panels_dir / f'{task}.png', panel)
+        print(f'  {ROOT / panels_dir / task}.png')
+
+
 def main() -> None:
-    """Pretrain if need be, fuse, write the panels."""
+    """Fuse with the package's weights, pretrain if need be, fuse with the new ones."""
     start = time.perf_counter()
     os.chdir(ROOT)
+    write_sample_pairs(PAIRS)
+    print('Fused with the weights of the package, one panel a task (sources, common, unique, fused):')
+    fuse_samples(FusionInferencer(show_progress=False), DEMO / 'panels', out_dir=DEMO / 'fused')
     if WEIGHTS.exists():
         print(f'Using the network in {WEIGHTS}; delete that file to train it again.')
     else:
         print(f'Pretraining a nano network with {CONFIG} ...', flush=True)
         pretrain()
-    write_sample_pairs(PAIRS)
-    fuse = FusionInferencer(str(CONFIG), str(WEIGHTS), show_progress=False)
-    pairs = [(PAIRS / 'source1' / f'{task}.png', PAIRS / 'source2' / f'{task}.png') for task in SAMPLE_TASKS]
-    panels = fuse(pairs, out_dir=DEMO / 'fused', parts=True)['visualization']
-    print(f'\nDone in {time.perf_counter() - start:.0f} s. One panel a task (sources, common, unique, fused):')
-    for task, panel in zip(SAMPLE_TASKS, panels, strict=True):
-        write_image(PANELS / f'{task}.png', panel)
-        print(f'  {ROOT / PANELS / task}.png')
+    print('Fused after a minute of pretraining:')
+    fuse_samples(FusionInferencer(str(CONFIG), str(WEIGHTS), show_progress=False), DEMO / 'pretrained_panels')
+    print(f'Done in {time.perf_counter() - start:.0f} s.')
 
 
 if __name__ == '__main__':

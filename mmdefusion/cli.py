@@ -48,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_network_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--model', help="config file, or name of a model; default: the checkpoint's own config")
-    parser.add_argument('--weights', help='checkpoint; default: that of the named model')
+    parser.add_argument('--weights', help='checkpoint, or fusion or pretext of the package; default: fusion')
     parser.add_argument('--device', help='for example cpu or cuda:0; default: the best one at hand')
     parser.add_argument(
         '--color',

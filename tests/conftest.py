@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from mmengine.registry import init_default_scope
 
 # Test networks are so small that a second thread costs more than it does, above all on a busy machine.
 torch.set_num_threads(1)
@@ -19,3 +20,9 @@ def free_port():
     with socket.socket() as listener:
         listener.bind(('127.0.0.1', 0))
         return str(listener.getsockname()[1])
+
+
+@pytest.fixture(scope='module', autouse=True)
+def default_scope():
+    """Runners of MMDetection and MMSegmentation leave their scope behind, in which our types have a prefix."""
+    init_default_scope('mmdefusion')

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import pickle
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import MODELS
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 HOW_TO_GET_WEIGHTS = (
-    'pretrain a network (`make demo` in a few minutes, or `python tools/train.py CONFIG`) and pass the checkpoint from '
-    'its work_dir'
+    "the package brings 'fusion' and 'pretext' for the nano network; train another one with `python tools/train.py "
+    'CONFIG` and pass the checkpoint from its work_dir'
 )
 SHOWN_NAMES = 5
 
@@ -89,6 +90,31 @@ def load_all_weights(model: nn.Module, checkpoint: dict, path: str) -> None:
         found_names = f'the file has {_first(found)}'
         raise ValueError(f'{path} does not fit {type(model).__name__}: {", ".join(parts)}; {found_names}')
     model.load_state_dict({name: found[name] for name in expected})
+
+
+def build_trained_model(cfg: ConfigDict, weights: str | None, scope: str) -> nn.Module:
+    """Build a model with the weights of a checkpoint.
+
+    Args:
+        cfg: Config of the model; where it is empty, the one that the checkpoint carries is written into it.
+        weights: Path or address of the checkpoint; None for a model without weights.
+        scope: Default scope of a config that names none.
+
+    Raises:
+        ValueError: If there is no config, or weights are missing or do not fit.
+    """
+    checkpoint = None if weights is None else read_checkpoint(weights)
+    if not cfg:
+        cfg.update(embedded_config(checkpoint, weights)._cfg_dict)
+    if 'model' not in cfg:
+        raise ValueError(f'the config has no entry "model"; found {sorted(cfg)}')
+    with MODELS.switch_scope_and_registry(cfg.get('default_scope', scope)) as registry:
+        model = registry.build(cfg.model)
+    if checkpoint is not None:
+        load_all_weights(model, checkpoint, weights)
+    elif any(True for _ in model.parameters()):
+        raise ValueError(f'no weights were given for the model: {HOW_TO_GET_WEIGHTS}')
+    return model
 
 
 def _first(names) -> str:

@@ -12,7 +12,6 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
 from mmengine.infer import BaseInferencer
-from mmengine.registry import MODELS
 from rich.progress import track
 from torch import nn
 
@@ -21,8 +20,9 @@ from mmdefusion.registry import INFERENCERS
 from mmdefusion.structures import FusionDataSample
 from mmdefusion.utils.image_io import ImageReadError, quantize
 from mmdefusion.visualization import draw_panel, sample_tiles
+from mmdefusion.weights import SHIPPED_WEIGHTS, shipped_weights
 
-from .checkpoint import HOW_TO_GET_WEIGHTS, embedded_config, load_all_weights, read_checkpoint
+from .checkpoint import build_trained_model
 from .network_io import COLOR_MODES, finish_map, image_to_tensor, pack_pair, predicted_maps
 from .pairs import LoadedPair, Pair, load_pair, resolve_pairs
 from .results import FailedPair, FusedPair, check_outputs, write_result
@@ -42,8 +42,10 @@ class FusionInferencer(BaseInferencer):
     Args:
         model: Path of a config, a config, or the name of a model in the metafile; default: the config that the
             checkpoint carries.
-        weights: Path or address of the checkpoint; a model named in the metafile brings its own, and classical fusion
-            needs none. A path of a checkpoint given as ``model`` counts as ``weights``.
+        weights: Path or address of the checkpoint, or the name of one that comes with the package: ``'fusion'`` (the
+            default without a model), adapted to pairs of all tasks, or ``'pretext'``, pretrained on photos alone. A
+            model named in the metafile brings its own, and classical fusion needs none. A path of a checkpoint given as
+            ``model`` counts as ``weights``.
         device: Device, for example ``'cpu'`` or ``'cuda:0'``; default the best one at hand.
         color: ``'ycbcr'`` fuses the lumas and mixes the chromas by their distance from gray, which keeps the visible
             image's colours beside an infrared one; ``'rgb'`` gives the colours to the network; ``'gray'`` fuses the
@@ -64,7 +66,7 @@ class FusionInferencer(BaseInferencer):
         FileNotFoundError: If the checkpoint does not exist.
 
     Examples:
-        >>> fuse = FusionInferencer('configs/defusion/defusion-pp_nano_demo.py', 'work_dirs/demo/weights.pth')
+        >>> fuse = FusionInferencer()
         >>> fused = fuse(('vi/1.jpg', 'ir/1.jpg'))['predictions'][0]
         >>> fuse(('vi', 'ir'), out_dir='fused', parts=True)
     """
@@ -89,7 +91,9 @@ class FusionInferencer(BaseInferencer):
             if model.endswith('.pth') and weights is None:
                 model, weights = None, model
         if model is None and weights is None:
-            raise ValueError(f'no weights were given: {HOW_TO_GET_WEIGHTS}')
+            weights = 'fusion'
+        if weights in SHIPPED_WEIGHTS:
+            weights = shipped_weights(weights)
         self.color = color
         self.precision = precision
         self.memory_budget = memory_budget
@@ -339,17 +343,7 @@ class FusionInferencer(BaseInferencer):
         return None
 
     def _init_model(self, cfg: ConfigDict, weights: str | None, device: str = 'cpu') -> nn.Module:
-        checkpoint = None if weights is None else read_checkpoint(weights)
-        if not cfg:
-            cfg.update(embedded_config(checkpoint, weights)._cfg_dict)
-        if 'model' not in cfg:
-            raise ValueError(f'the config has no entry "model"; found {sorted(cfg)}')
-        with MODELS.switch_scope_and_registry(cfg.get('default_scope', self.scope)) as registry:
-            model = registry.build(cfg.model)
-        if checkpoint is not None:
-            load_all_weights(model, checkpoint, weights)
-        elif any(True for _ in model.parameters()):
-            raise ValueError(f'no weights were given for the model: {HOW_TO_GET_WEIGHTS}')
+        model = build_trained_model(cfg, weights, self.scope)
         model.cfg = cfg
         return model.to(device).eval()
 

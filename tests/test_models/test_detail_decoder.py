@@ -13,7 +13,7 @@ ARCH = {**TINY_ARCH, 'detail_dims': 4}
 
 def awake(decoder):
     """Gives the layers that start at zero something to say."""
-    for layer in (decoder.query, decoder.residual, *(block.conv2 for block in decoder.refine)):
+    for layer in (*decoder.queries, decoder.residual, *(block.conv2 for block in decoder.refine)):
         torch.nn.init.normal_(layer.weight, std=0.2)
     return decoder
 
@@ -46,7 +46,7 @@ def test_the_query_chooses_between_the_sources():
         for conv in (stem[0], stem[2]):
             conv.weight.zero_()
             conv.weight[:, 0, 1, 1] = 1  # every key is the source's first channel, normalised, where that is positive
-        decoder.query.bias.fill_(1.0)
+        decoder.queries[0].bias.fill_(1.0)
         key1 = (1 - 0.485) / 0.229  # ImageNet's statistics of red; the second source's is negative and cut off
         fused = decoder(torch.zeros(1, grid.num_tokens, 16), grid, x1, x2)
     expected = 1 / (1 + torch.exp(torch.tensor(-4 * key1 / 4**0.5)))

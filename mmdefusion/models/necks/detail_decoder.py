@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers import FusionArch, TokenGrid, reflect_pad, unpatchify
@@ -20,6 +21,19 @@ def _conv(in_dims: int, out_dims: int, kernel_size: int = 3, stride: int = 1) ->
     nn.init.kaiming_normal_(conv.weight, nonlinearity='relu')
     nn.init.zeros_(conv.bias)
     return conv
+
+
+def _double(image: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, C, 2H, 2W)."""
+    return F.interpolate(image, scale_factor=2, mode='bilinear', align_corners=False)
+
+
+def _laplacian_bands(image: Tensor, levels: int) -> list[Tensor]:
+    """Band l of the Laplacian pyramid at 1 / 2**l of the resolution; the last is what is left. Band 0 is not made."""
+    bands = [image]
+    for _ in range(levels):
+        bands.append(F.avg_pool2d(bands[-1], 2))
+    return [band - _double(bands[level + 1]) if 0 < level < levels else band for level, band in enumerate(bands)]
 
 
 class ResidualConv(nn.Module):
@@ -65,9 +79,12 @@ class DetailDecoder(nn.Module):
 
     A stem, shared by the sources, gives features at full, half, quarter and eighth resolution. The tokens enter at the
     coarsest one; on the way up each level adds the larger of the two sources' features. At full resolution every pixel
-    attends to the two sources: ``fused = w x1 + (1 - w) x2 + r`` with ``w = softmax(q k1, q k2)``, where ``k_i`` are
-    the source's own features divided by the root of their number, and the query q and the residual r come from the
-    decoder. Exchanging the sources exchanges their weights and nothing else.
+    attends to the two sources: ``fused = w x1 + (1 - w) x2 + c + r`` with ``w = softmax(q k1, q k2)``, where ``k_i``
+    are the source's own features divided by the root of their number, and the query q and the residual r come from the
+    decoder. The coarser levels attend in the same way, ``v = tanh(q k1 - q k2)``, and c is the Laplacian pyramid of
+    ``x1 - x2`` (without its finest band) with each band weighted by its v: so a region may take its brightness from one
+    source and its detail from the other without an edge in between. Exchanging the sources exchanges their weights and
+    nothing else.
 
     Args:
         arch: Sizes; ``detail_dims`` is the width at full resolution.
@@ -88,10 +105,11 @@ class DetailDecoder(nn.Module):
             nn.Sequential(_conv(coarse, 4 * fine, kernel_size=1), nn.PixelShuffle(2))
             for fine, coarse in zip(widths, widths[1:], strict=False)
         )
-        self.query = _conv(widths[0], widths[0], kernel_size=1)
+        self.queries = nn.ModuleList(_conv(width, width, kernel_size=1) for width in widths)
         self.residual = _conv(widths[0], channels)
         # Starts as the mean of both sources.
-        nn.init.zeros_(self.query.weight)
+        for query in self.queries:
+            nn.init.zeros_(query.weight)
         nn.init.zeros_(self.residual.weight)
         mean, std = channel_statistics(channels)
         self.register_buffer('mean', mean.view(1, -1, 1, 1), persistent=False)
@@ -117,13 +135,19 @@ class DetailDecoder(nn.Module):
         x = unpatchify(self.context(tokens), grid, self.token_scale)
         x = x[..., : rows * self.token_scale, : columns * self.token_scale]
         x = x.contiguous(memory_format=torch.channels_last)
-        for level in reversed(range(self.levels + 1)):
-            x = self.refine[level](x + torch.maximum(*features[level].chunk(2)))
-            if level:
-                x = self.up[level - 1](x.relu_())
-        x = x.relu_()
-        key1, key2 = features[0].chunk(2)
-        logit = (self.query(x) * (key1 - key2)).sum(dim=1, keepdim=True) * key1.size(1) ** -0.5
-        weight = logit.float().sigmoid()[..., :height, :width]
-        residual = _RESIDUAL_SCALE * self.residual(x).float()[..., :height, :width]
-        return x2 + weight * (x1 - x2) + residual
+        bands = _laplacian_bands(sources[: len(x1)] - sources[len(x1) :], self.levels)
+        correction = 0.0
+        for level in reversed(range(1, self.levels + 1)):
+            x = self.refine[level](x + torch.maximum(*features[level].chunk(2))).relu_()
+            correction = _double(correction + self._preference(level, x, features[level]).tanh() * bands[level])
+            x = self.up[level - 1](x)
+        x = self.refine[0](x + torch.maximum(*features[0].chunk(2))).relu_()
+        weight = self._preference(0, x, features[0]).sigmoid()
+        fused = correction + _RESIDUAL_SCALE * self.residual(x).float()
+        return x2 + weight[..., :height, :width] * (x1 - x2) + fused[..., :height, :width]
+
+    def _preference(self, level: int, x: Tensor, keys: Tensor) -> Tensor:
+        """How much the decoder's features ask for the first source rather than the second, (N, 1, h, w) float32."""
+        key1, key2 = keys.chunk(2)
+        score = (self.queries[level](x) * (key1 - key2)).sum(dim=1, keepdim=True)
+        return score.float() * key1.size(1) ** -0.5

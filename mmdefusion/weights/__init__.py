@@ -1,0 +1,26 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+"""Weights that come with the package: tensors and a config only, they load with ``weights_only=True``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+#: Names of the files beside this one; the first is what :class:`mmdefusion.apis.FusionInferencer` takes by default.
+SHIPPED_WEIGHTS = dict(fusion='defusion-pp_nano_fusion.pth', pretext='defusion-pp_nano_pretext.pth')
+
+
+def shipped_weights(name: str = 'fusion') -> str:
+    """Path of weights that come with the package.
+
+    Args:
+        name: ``'fusion'``, adapted to pairs of all tasks, or ``'pretext'``, pretrained on photos alone.
+
+    Raises:
+        ValueError: If there are none of that name.
+    """
+    if name not in SHIPPED_WEIGHTS:
+        raise ValueError(f'no weights {name!r} come with the package; found {sorted(SHIPPED_WEIGHTS)}')
+    return str(Path(__file__).parent / SHIPPED_WEIGHTS[name])
+
+
+__all__ = ['SHIPPED_WEIGHTS', 'shipped_weights']
