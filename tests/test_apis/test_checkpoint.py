@@ -65,7 +65,7 @@ class Harmful:
 
 
 def test_missing_file_says_how_to_get_one(tmp_path):
-    with pytest.raises(FileNotFoundError, match='no.pth: no such checkpoint; .*make demo'):
+    with pytest.raises(FileNotFoundError, match='no.pth: no such checkpoint; .*the package brings'):
         read_checkpoint(str(tmp_path / 'no.pth'))
 
 

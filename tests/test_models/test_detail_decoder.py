@@ -5,6 +5,7 @@ import torch
 from mmdefusion.models import DeFusionDecoder, DeFusionViT
 from mmdefusion.models.layers import TokenGrid, get_arch
 from mmdefusion.models.necks import DetailDecoder
+from mmdefusion.models.necks.detail_decoder import _double, _laplacian_bands
 from mmdefusion.registry import MODELS
 from mmdefusion.testing import TINY_ARCH, tiny_model_cfg
 
@@ -83,3 +84,30 @@ def test_fused_alone_equals_fused_among_all_parts():
 def test_patch_size_must_be_a_power_of_two():
     with pytest.raises(ValueError, match='detail_dims needs a patch_size that is a power of two, got 6'):
         get_arch({**ARCH, 'patch_size': 6})
+
+
+def test_the_bands_sum_up_to_all_but_the_finest():
+    image = torch.rand(1, 3, 32, 48)
+    bands = _laplacian_bands(image, 3)
+    assert [tuple(band.shape[-2:]) for band in bands] == [(32, 48), (16, 24), (8, 12), (4, 6)]
+    total = bands[3]
+    for level in (2, 1):
+        total = _double(total) + bands[level]
+    torch.testing.assert_close(total, torch.nn.functional.avg_pool2d(image, 2))
+
+
+def test_brightness_from_one_source_and_detail_from_both(monkeypatch):
+    """Every coarse band asks for the first source, the finest for neither."""
+    grid = TokenGrid.of_image(32, 32, 4, 4)
+    decoder = DetailDecoder(get_arch(ARCH), 3)
+    x1, x2 = torch.full((1, 3, 32, 32), 0.8), torch.full((1, 3, 32, 32), 0.3)
+    x2[..., ::2] += 0.1  # stripes that only the second source has, finer than the coarser bands
+
+    def preference(level, x, keys):
+        # tanh(0.5493) is 0.5: the mean of both sources, and half of their difference, is the first source.
+        return torch.full((1, 1, *x.shape[-2:]), 0.5493 if level else 0.0)
+
+    monkeypatch.setattr(decoder, '_preference', preference)
+    fused = decoder(torch.zeros(1, grid.num_tokens, 16), grid, x1, x2)
+    assert fused.mean().item() == pytest.approx(0.8, abs=1e-4)
+    assert (fused[..., ::2].mean() - fused[..., 1::2].mean()).item() == pytest.approx(0.05, abs=1e-4)

@@ -52,9 +52,7 @@ class FusionArch:
 #: makes its cost linear in pixels, and a thin full-resolution path keeps the detail that 16x16 patches lose.
 ARCHS = {
     'tiny': FusionArch(),
-    'nano': FusionArch(
-        depth=4, mlp_ratio=2.0, window_size=5, cross_heads=6, cross_dropout=0.0, detail_dims=16
-    ),
+    'nano': FusionArch(depth=4, mlp_ratio=2.0, window_size=5, cross_heads=6, cross_dropout=0.0, detail_dims=16),
 }
 
 
