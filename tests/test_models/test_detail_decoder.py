@@ -4,7 +4,7 @@ import torch
 
 from mmdefusion.models import DeFusionDecoder, DeFusionViT
 from mmdefusion.models.layers import TokenGrid, get_arch
-from mmdefusion.models.necks import DetailDecoder
+from mmdefusion.models.necks import DetailDecoder, detail_decoder
 from mmdefusion.models.necks.detail_decoder import _double, _laplacian_bands
 from mmdefusion.registry import MODELS
 from mmdefusion.testing import TINY_ARCH, tiny_model_cfg
@@ -14,7 +14,12 @@ ARCH = {**TINY_ARCH, 'detail_dims': 4}
 
 def awake(decoder):
     """Gives the layers that start at zero something to say."""
-    for layer in (*decoder.queries, decoder.residual, *(block.conv2 for block in decoder.refine)):
+    for layer in (
+        *decoder.band_queries,
+        decoder.pixel_query,
+        decoder.residual,
+        *(block.conv2 for block in decoder.refine),
+    ):
         torch.nn.init.normal_(layer.weight, std=0.2)
     return decoder
 
@@ -47,7 +52,7 @@ def test_the_query_chooses_between_the_sources():
         for conv in (stem[0], stem[2]):
             conv.weight.zero_()
             conv.weight[:, 0, 1, 1] = 1  # every key is the source's first channel, normalised, where that is positive
-        decoder.queries[0].bias.fill_(1.0)
+        decoder.pixel_query.bias.fill_(1.0)
         key1 = (1 - 0.485) / 0.229  # ImageNet's statistics of red; the second source's is negative and cut off
         fused = decoder(torch.zeros(1, grid.num_tokens, 16), grid, x1, x2)
     expected = 1 / (1 + torch.exp(torch.tensor(-4 * key1 / 4**0.5)))
@@ -86,14 +91,14 @@ def test_patch_size_must_be_a_power_of_two():
         get_arch({**ARCH, 'patch_size': 6})
 
 
-def test_the_bands_sum_up_to_all_but_the_finest():
+def test_the_bands_sum_up_to_the_image():
     image = torch.rand(1, 3, 32, 48)
     bands = _laplacian_bands(image, 3)
     assert [tuple(band.shape[-2:]) for band in bands] == [(32, 48), (16, 24), (8, 12), (4, 6)]
     total = bands[3]
-    for level in (2, 1):
+    for level in (2, 1, 0):
         total = _double(total) + bands[level]
-    torch.testing.assert_close(total, torch.nn.functional.avg_pool2d(image, 2))
+    torch.testing.assert_close(total, image)
 
 
 def test_brightness_from_one_source_and_detail_from_both(monkeypatch):
@@ -103,11 +108,11 @@ def test_brightness_from_one_source_and_detail_from_both(monkeypatch):
     x1, x2 = torch.full((1, 3, 32, 32), 0.8), torch.full((1, 3, 32, 32), 0.3)
     x2[..., ::2] += 0.1  # stripes that only the second source has, finer than the coarser bands
 
-    def preference(level, x, keys):
+    def preference(query, keys):
         # tanh(0.5493) is 0.5: the mean of both sources, and half of their difference, is the first source.
-        return torch.full((1, 1, *x.shape[-2:]), 0.5493 if level else 0.0)
+        return torch.full((1, 1, *query.shape[-2:]), 0.5493 if query.size(-1) < 32 else 0.0)
 
-    monkeypatch.setattr(decoder, '_preference', preference)
+    monkeypatch.setattr(detail_decoder, '_preference', preference)
     fused = decoder(torch.zeros(1, grid.num_tokens, 16), grid, x1, x2)
     assert fused.mean().item() == pytest.approx(0.8, abs=1e-4)
     assert (fused[..., ::2].mean() - fused[..., 1::2].mean()).item() == pytest.approx(0.05, abs=1e-4)

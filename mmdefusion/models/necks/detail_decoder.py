@@ -28,12 +28,22 @@ def _double(image: Tensor) -> Tensor:
     return F.interpolate(image, scale_factor=2, mode='bilinear', align_corners=False)
 
 
+def _preference(query: Tensor, keys: Tensor) -> Tensor:
+    """How much a query (N, C, h, w) asks for the first source's keys rather than the second's, both (2N, C, h, w).
+
+    Returns:
+        (N, 1, h, w) float32.
+    """
+    key1, key2 = keys.chunk(2)
+    return (query * (key1 - key2)).sum(dim=1, keepdim=True).float() * key1.size(1) ** -0.5
+
+
 def _laplacian_bands(image: Tensor, levels: int) -> list[Tensor]:
-    """Band l of the Laplacian pyramid at 1 / 2**l of the resolution; the last is what is left. Band 0 is not made."""
+    """Bands 0 to ``levels`` of the Laplacian pyramid, band l at 1 / 2**l of the resolution; the last is what is left."""
     bands = [image]
     for _ in range(levels):
         bands.append(F.avg_pool2d(bands[-1], 2))
-    return [band - _double(bands[level + 1]) if 0 < level < levels else band for level, band in enumerate(bands)]
+    return [band - _double(coarser) for band, coarser in zip(bands, bands[1:], strict=False)] + bands[-1:]
 
 
 class ResidualConv(nn.Module):
@@ -78,13 +88,16 @@ class DetailDecoder(nn.Module):
     """Fused image at full resolution from fused tokens and both sources.
 
     A stem, shared by the sources, gives features at full, half, quarter and eighth resolution. The tokens enter at the
-    coarsest one; on the way up each level adds the larger of the two sources' features. At full resolution every pixel
-    attends to the two sources: ``fused = w x1 + (1 - w) x2 + c + r`` with ``w = softmax(q k1, q k2)``, where ``k_i``
-    are the source's own features divided by the root of their number, and the query q and the residual r come from the
-    decoder. The coarser levels attend in the same way, ``v = tanh(q k1 - q k2)``, and c is the Laplacian pyramid of
-    ``x1 - x2`` (without its finest band) with each band weighted by its v: so a region may take its brightness from one
-    source and its detail from the other without an edge in between. Exchanging the sources exchanges their weights and
-    nothing else.
+    coarsest one; on the way up each level adds the larger of the two sources' features. At every level each place
+    attends to the two sources: with ``k_i`` the source's own features divided by the root of their number and a query q
+    of the decoder, ``v = tanh(q k1 - q k2)`` weighs that level's band of the Laplacian pyramid of ``x1 - x2``. So a
+    region may take its brightness from one source and its detail from the other without an edge in between. At full
+    resolution a second query chooses between whole pixels, ``w = softmax(q k1, q k2)``, and a residual r adds what
+    neither source has:
+
+        ``fused = w x1 + (1 - w) x2 + sum over levels of up(v band(x1 - x2)) + r``
+
+    Exchanging the sources exchanges their weights and nothing else.
 
     Args:
         arch: Sizes; ``detail_dims`` is the width at full resolution.
@@ -105,10 +118,11 @@ class DetailDecoder(nn.Module):
             nn.Sequential(_conv(coarse, 4 * fine, kernel_size=1), nn.PixelShuffle(2))
             for fine, coarse in zip(widths, widths[1:], strict=False)
         )
-        self.queries = nn.ModuleList(_conv(width, width, kernel_size=1) for width in widths)
+        self.band_queries = nn.ModuleList(_conv(width, width, kernel_size=1) for width in widths)
+        self.pixel_query = _conv(widths[0], widths[0], kernel_size=1)
         self.residual = _conv(widths[0], channels)
         # Starts as the mean of both sources.
-        for query in self.queries:
+        for query in (*self.band_queries, self.pixel_query):
             nn.init.zeros_(query.weight)
         nn.init.zeros_(self.residual.weight)
         mean, std = channel_statistics(channels)
@@ -136,18 +150,13 @@ class DetailDecoder(nn.Module):
         x = x[..., : rows * self.token_scale, : columns * self.token_scale]
         x = x.contiguous(memory_format=torch.channels_last)
         bands = _laplacian_bands(sources[: len(x1)] - sources[len(x1) :], self.levels)
-        correction = 0.0
-        for level in reversed(range(1, self.levels + 1)):
+        blend = 0.0
+        for level in reversed(range(self.levels + 1)):
             x = self.refine[level](x + torch.maximum(*features[level].chunk(2))).relu_()
-            correction = _double(correction + self._preference(level, x, features[level]).tanh() * bands[level])
-            x = self.up[level - 1](x)
-        x = self.refine[0](x + torch.maximum(*features[0].chunk(2))).relu_()
-        weight = self._preference(0, x, features[0]).sigmoid()
-        fused = correction + _RESIDUAL_SCALE * self.residual(x).float()
-        return x2 + weight[..., :height, :width] * (x1 - x2) + fused[..., :height, :width]
-
-    def _preference(self, level: int, x: Tensor, keys: Tensor) -> Tensor:
-        """How much the decoder's features ask for the first source rather than the second, (N, 1, h, w) float32."""
-        key1, key2 = keys.chunk(2)
-        score = (self.queries[level](x) * (key1 - key2)).sum(dim=1, keepdim=True)
-        return score.float() * key1.size(1) ** -0.5
+            blend = blend + _preference(self.band_queries[level](x), features[level]).tanh() * bands[level]
+            if level:
+                blend = _double(blend)
+                x = self.up[level - 1](x)
+        weight = _preference(self.pixel_query(x), features[0]).sigmoid()
+        blend = blend + _RESIDUAL_SCALE * self.residual(x).float()
+        return x2 + weight[..., :height, :width] * (x1 - x2) + blend[..., :height, :width]
