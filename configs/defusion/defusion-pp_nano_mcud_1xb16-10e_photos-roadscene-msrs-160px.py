@@ -43,7 +43,7 @@ optim_wrapper = dict(
     dtype='bfloat16',
     # A quarter of the first stage's, as published.
     optimizer=dict(type='AdamW', lr=1.25e-4, betas=(0.9, 0.98), weight_decay=0.01),
-    clip_grad=dict(max_norm=20 / 16),
+    clip_grad=dict(max_norm=20),
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=50),

@@ -39,7 +39,7 @@ def _preference(query: Tensor, keys: Tensor) -> Tensor:
 
 
 def _laplacian_bands(image: Tensor, levels: int) -> list[Tensor]:
-    """Bands 0 to ``levels`` of the Laplacian pyramid, band l at 1 / 2**l of the resolution; the last is what is left."""
+    """Bands 0 to ``levels`` of the Laplacian pyramid, band l at 1 / 2**l of the resolution; the last is the rest."""
     bands = [image]
     for _ in range(levels):
         bands.append(F.avg_pool2d(bands[-1], 2))
