@@ -24,7 +24,7 @@ max_epochs = 22
 optim_wrapper = dict(
     type='AutocastOptimWrapper',
     dtype='bfloat16',
-    optimizer=dict(type='AdamW', lr=4e-4, betas=(0.9, 0.98), weight_decay=0.01),
+    optimizer=dict(type='AdamW', lr=8e-4, betas=(0.9, 0.98), weight_decay=0.01),
     # So small that steps of all kinds of pairs weigh alike.
     clip_grad=dict(max_norm=5),
 )

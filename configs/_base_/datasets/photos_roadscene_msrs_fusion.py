@@ -70,7 +70,7 @@ train_dataloader = dict(
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    batch_sampler=dict(type='AlternatingBatchSampler', ratio=(1, 2, 1, 1), num_batches=100),
+    batch_sampler=dict(type='AlternatingBatchSampler', ratio=(1, 3, 2, 2), num_batches=100),
     dataset=dict(
         type='ConcatDataset',
         datasets=[
