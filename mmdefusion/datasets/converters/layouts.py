@@ -75,12 +75,16 @@ class SplitLayout:
         if not path.is_file():
             raise ValueError(f'{path}: no such file; expected the list of names of the split')
         entries = [line.strip() for line in path.read_text().splitlines() if line.strip()]
-        # A list may hold names or files of either side, with or without suffix.
-        suffixes = {Path(getattr(self, side)).suffix for side in SIDES}
-        return {
-            next(iter(self._matching(SIDES, [entry, *(entry + suffix for suffix in suffixes)])), entry)
-            for entry in entries
-        }
+        return {self._name_of(entry) for entry in entries}
+
+    def _name_of(self, entry: str) -> str:
+        """The name that an entry of a list stands for: a list may hold files of either side, with or without suffix."""
+        suffixes = sorted({Path(getattr(self, side)).suffix for side in SIDES})
+        for files in ([entry], [entry + suffix for suffix in suffixes]):
+            names = self._matching(SIDES, files)
+            if names:
+                return min(names, key=lambda name: (len(name), name))
+        return entry
 
     def _matching(self, sides: Iterable[str], files: Iterable[str]) -> set[str]:
         matches = (self._pattern(side).fullmatch(file) for file in files for side in sides)
