@@ -16,12 +16,14 @@ from rich.progress import track
 from torch import nn
 
 from mmdefusion.engine.optimizers.autocast_optim_wrapper import autocast_dtype
+from mmdefusion.models import DeFusionPP
 from mmdefusion.registry import INFERENCERS
 from mmdefusion.structures import FusionDataSample
 from mmdefusion.utils.image_io import ImageReadError, quantize
 from mmdefusion.visualization import draw_panel, sample_tiles
 from mmdefusion.weights import SHIPPED_WEIGHTS, shipped_weights
 
+from .batches import load_batches
 from .checkpoint import build_trained_model
 from .network_io import COLOR_MODES, finish_map, image_to_tensor, pack_pair, predicted_maps
 from .pairs import LoadedPair, Pair, load_pair, resolve_pairs
@@ -246,25 +248,10 @@ class FusionInferencer(BaseInferencer):
             inputs: The pairs.
             batch_size: The largest batch.
 
-        Yields:
+        Returns:
             Batches, and pairs that cannot be used.
         """
-        batch: list[LoadedPair] = []
-        for pair in inputs:
-            try:
-                loaded = self.pipeline(pair)
-            except ImageReadError as error:
-                yield FailedPair(pair.name, str(error))
-                continue
-            if batch and (batch[0].bgr1.shape, batch[0].depth) != (loaded.bgr1.shape, loaded.depth):
-                yield batch
-                batch = []
-            batch.append(loaded)
-            if len(batch) >= batch_size:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
+        return load_batches(inputs, batch_size, self.pipeline)
 
     @torch.no_grad()
     def forward(self, inputs: list[LoadedPair], parts: bool = True) -> list[FusionDataSample]:
@@ -280,15 +267,10 @@ class FusionInferencer(BaseInferencer):
         dtype = self._dtype(inputs[0].depth)
         data = self.collate_fn([pack_pair(pair, self.color) for pair in inputs])
         with torch.autocast(self._device_type(), dtype or torch.bfloat16, enabled=dtype is not None):
-            if parts or not hasattr(self.model, 'decode_fused'):
-                samples = self.model.test_step(data)
+            if isinstance(self.model, DeFusionPP):
+                samples = self.model.predict(**self.model.data_preprocessor(data), parts=parts)
             else:
-                data = self.model.data_preprocessor(data)
-                samples = data['data_samples']
-                for sample, fused in zip(
-                    samples, self.model.decode_fused(*data['inputs'].chunk(2, dim=1)), strict=True
-                ):
-                    sample.pred_fused = fused.float().clamp(0, 1)
+                samples = self.model.test_step(data)
         for pair, sample in zip(inputs, samples, strict=True):
             if not torch.isfinite(sample.pred_fused).all():
                 raise RuntimeError(f'{pair.pair.name}: the network gave NaN or infinite values; are its weights sound?')

@@ -184,7 +184,9 @@ class DeFusionPP(BaseModel):
         whole = [reflect_pad(image, *(side * patch_size for side in hw)) for image in (x1, x2)]
         return [teacher(image, hw) for teacher, image in zip(self.teachers, whole, strict=True)]
 
-    def predict(self, inputs: Tensor, data_samples: list[FusionDataSample] | None = None) -> list[FusionDataSample]:
+    def predict(
+        self, inputs: Tensor, data_samples: list[FusionDataSample] | None = None, parts: bool = True
+    ) -> list[FusionDataSample]:
         """Predictions, clamped to [0, 1], float32, at the input's size.
 
         Pairs (N, 6, H, W) get their parts and fused image. Photos (N, 3, H, W), which must bring ``cud_masks``, are
@@ -193,6 +195,7 @@ class DeFusionPP(BaseModel):
         Args:
             inputs: RGB in [0, 1].
             data_samples: Records to write into; made where None.
+            parts: Whether pairs get their parts too; without them some heads need not run.
 
         Returns:
             The records with ``pred_*`` and, for photos, ``view1``, ``view2`` and ``gt_fused``.
@@ -201,11 +204,12 @@ class DeFusionPP(BaseModel):
         if inputs.size(1) == 3:
             targets = self.make_targets(inputs, samples)
             fields = dict(view1=targets.view1, view2=targets.view2, gt_fused=targets.fused)
-            images = self.reconstruct(targets)
+            images = self.reconstruct(targets)._asdict()
         else:
             fields = {}
-            images = self.decode(*inputs.split(3, dim=1))
-        for name, image in images._asdict().items():
+            sources = inputs.split(3, dim=1)
+            images = self.decode(*sources)._asdict() if parts else dict(fused=self.decode_fused(*sources))
+        for name, image in images.items():
             if image is not None:
                 fields[f'pred_{name}'] = image.float().clamp(0, 1)
         for index, sample in enumerate(samples):

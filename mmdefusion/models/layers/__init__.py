@@ -3,6 +3,7 @@
 
 from .arch import ARCHS, FusionArch, get_arch
 from .decomposition import CommonUniqueDecomposition, DecomposedTokens, FeatureFusion, gather_tokens
+from .masking import draw_visible, fill_masked
 from .token_grid import (
     TokenGrid,
     WindowShift,
@@ -28,6 +29,8 @@ __all__ = [
     'TokenGrid',
     'WindowShift',
     'attend',
+    'draw_visible',
+    'fill_masked',
     'gather_tokens',
     'get_arch',
     'patchify',

@@ -16,6 +16,8 @@ from ..layers import (
     DecomposedTokens,
     FusionArch,
     TokenGrid,
+    draw_visible,
+    fill_masked,
     get_arch,
     sincos_positions,
     unpatchify,
@@ -99,10 +101,8 @@ class MaskedModeling(nn.Module):
         Returns:
             (N, C, h*p, w*p).
         """
-        dims = visible.size(-1)
-        x = self.mask_token.to(visible.dtype).repeat(visible.size(0), grid.num_tokens, 1)
-        x = x.scatter(1, ids[..., None].expand(-1, -1, dims), visible)
-        x = x + sincos_positions(grid, dims, x.device).to(x.dtype)
+        x = fill_masked(self.mask_token, visible, ids, grid.num_tokens)
+        x = x + sincos_positions(grid, x.size(-1), x.device).to(x.dtype)
         x = self.blocks[0](x, grid.num_windows)
         x = self.blocks[1](x, grid.num_windows, window_shift(grid, x.device))
         return to_pixels(self.pred, self.norm(x), grid, self.patch_size)
@@ -151,12 +151,8 @@ class DeFusionDecoder(BaseModule):
             (N, K) int64 with K = L * (1 - ``mask_ratio``), at least one a window, ascending.
         """
         grid, windows = tokens.grid, tokens.grid.num_windows
-        length = grid.num_tokens // windows
-        kept = max(1, round(length * (1 - self.mask_ratio)))
-        device = tokens.common.device
-        ids = torch.rand(tokens.common.size(0), windows, length, device=device).argsort(-1)[..., :kept]
-        ids = ids + torch.arange(windows, device=device)[:, None] * length
-        return ids.flatten(1).sort(-1).values
+        batch, device = tokens.common.size(0), tokens.common.device
+        return draw_visible(batch, windows, grid.num_tokens // windows, self.mask_ratio, device)
 
     def decode_fused(self, fused: Tensor, grid: TokenGrid, x1: Tensor, x2: Tensor) -> Tensor:
         """Decodes the fused image alone.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmdefusion.registry import MODELS
 
-from ..layers import Block, TokenGrid, sincos_positions
+from ..layers import Block, TokenGrid, draw_visible, fill_masked, sincos_positions
 from ..layers.init import init_vit_weights
 
 
@@ -58,8 +58,7 @@ class MAEDecoder(BaseModule):
         Returns:
             (N, K) int64 with K = L * (1 - ``mask_ratio``), at least one, ascending.
         """
-        kept = max(1, round(length * (1 - self.mask_ratio)))
-        return torch.rand(batch, length, device=device).argsort(-1)[:, :kept].sort(-1).values
+        return draw_visible(batch, 1, length, self.mask_ratio, device)
 
     def forward(self, tokens: Tensor, ids: Tensor, grid: TokenGrid) -> Tensor:
         """Predicts the patches.
@@ -73,10 +72,8 @@ class MAEDecoder(BaseModule):
             (N, L, C*p*p), channels slowest within a patch.
         """
         x = self.decoder_embed(tokens)
-        dims = x.size(-1)
-        patches = self.mask_token.to(x.dtype).repeat(x.size(0), grid.num_tokens, 1)
-        patches = patches.scatter(1, ids[..., None].expand(-1, -1, dims), x[:, 1:])
-        patches = patches + sincos_positions(grid, dims, x.device).to(x.dtype)
+        patches = fill_masked(self.mask_token, x[:, 1:], ids, grid.num_tokens)
+        patches = patches + sincos_positions(grid, x.size(-1), x.device).to(x.dtype)
         x = torch.cat([x[:, :1], patches], dim=1)
         for block in self.decoder_blocks:
             x = block(x)
