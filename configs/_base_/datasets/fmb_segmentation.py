@@ -5,42 +5,19 @@
 #
 # data/fmb
 # └── {train,test}/{vi,ir,labels}/NAME.png
-crop_size = (480, 640)
-load_pair = [
-    dict(type='LoadImageFromFile'),
-    dict(type='mmdefusion.LoadPairedImage', path_map=('/vi/', '/ir/')),
-]
+_base_ = './msrs_segmentation.py'
+
 train_pipeline = [
-    *load_pair,
-    dict(type='LoadAnnotations'),
+    *_base_.train_pipeline[:3],
     dict(type='RandomResize', scale=(800, 600), ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='mmdefusion.ApplyToSource', index=0, transforms=[dict(type='PhotoMetricDistortion')]),
-    dict(type='PackSegInputs'),
-]
-test_pipeline = [*load_pair, dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
-tta_pipeline = [
-    *load_pair,
-    dict(
-        type='TestTimeAug',
-        transforms=[
-            [dict(type='Resize', scale_factor=ratio, keep_ratio=True) for ratio in (0.75, 1.0, 1.25)],
-            [
-                dict(type='RandomFlip', prob=0.0, direction='horizontal'),
-                dict(type='RandomFlip', prob=1.0, direction='horizontal'),
-            ],
-            [dict(type='LoadAnnotations')],
-            [dict(type='PackSegInputs')],
-        ],
-    ),
+    _base_.train_pipeline[4],
+    *_base_.train_pipeline[5:],
 ]
 dataset = dict(
-    type='BaseSegDataset',
     data_root='data/fmb/',
-    img_suffix='.png',
     reduce_zero_label=True,
     metainfo=dict(
+        _delete_=True,
         classes=(
             'road',
             'sidewalk',
@@ -75,27 +52,6 @@ dataset = dict(
         ],
     ),
 )
-train_dataloader = dict(
-    batch_size=4,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset=dict(
-        **dataset, data_prefix=dict(img_path='train/vi', seg_map_path='train/labels'), pipeline=train_pipeline
-    ),
-)
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        **dataset,
-        data_prefix=dict(img_path='test/vi', seg_map_path='test/labels'),
-        pipeline=test_pipeline,
-        test_mode=True,
-    ),
-)
+train_dataloader = dict(dataset=dict(**dataset, pipeline=train_pipeline))
+val_dataloader = dict(dataset=dataset)
 test_dataloader = val_dataloader
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
-test_evaluator = val_evaluator
