@@ -8,8 +8,8 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-# Blurred and badly exposed cells besides noisy ones: with noise alone nothing asks for the sharper of two sources.
-model = dict(target_generator=dict(degradations=('noise', 'blur', 'exposure')))
+# Blurred and faded cells besides noisy ones: with noise alone nothing asks for the stronger detail of two sources.
+model = dict(target_generator=dict(degradations=('noise', 'blur', 'contrast')))
 
 data_root = 'data/photos/'
 
@@ -52,7 +52,7 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=100),
     dict(type='CosineAnnealingLR', by_epoch=True, T_max=max_epochs, eta_min=1e-5, convert_to_iter_based=True),
 ]
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
+train_cfg = dict(type='ResumableTrainLoop', max_epochs=max_epochs, val_interval=1)
 # Validation in bfloat16 as well.
 val_cfg = dict(type='ValLoop', fp16=True)
 test_cfg = dict(type='TestLoop', fp16=True)

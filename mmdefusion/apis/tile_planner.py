@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from mmdefusion.models.layers import FusionArch
+from mmdefusion.models.necks.detail_decoder import SCREENING_LENGTH
 
 from .tiling import Span, plan_axis
 
@@ -21,6 +22,8 @@ _MEASURED_DENSITY = 192 / 16**2
 #: Pixels from a border that zero padding of the full-resolution decoder's convolutions can reach. Going down and up
 #: again through three halvings, they see 31 pixels on the way up and 23 on the way down, rounded to the grid of 8.
 _DETAIL_REACH = 64
+#: Pixels after which the solution in the gradient domain has forgotten a border: six times its length, 1/400.
+_GRADIENT_REACH = 6 * SCREENING_LENGTH
 #: Multiple at which tiles start where the model has no windows: pyramids halve that often without a remainder.
 _DEFAULT_PERIOD = 64
 
@@ -131,11 +134,11 @@ def receptive_field(arch: FusionArch) -> int | None:
     """How far a pixel sees beyond the edges of its own window, in pixels; None without windows.
 
     Each attention in displaced windows reaches one window further: every second block of the encoder, and one block
-    behind the fusion. The convolutions of the full-resolution decoder may touch one more.
+    behind the fusion. The convolutions of the full-resolution decoder and its gradient domain may touch some more.
     """
     if arch.window_size is None:
         return None
     displaced = arch.depth // 2 + 1
     window = arch.patch_size * arch.window_size
-    detail = -(-_DETAIL_REACH // window) if arch.detail_dims else 0
+    detail = -(-(_DETAIL_REACH + _GRADIENT_REACH) // window) if arch.detail_dims else 0
     return (displaced + detail) * window

@@ -105,8 +105,11 @@ def test_receptive_field_is_exact(arch):
             results = [model.decode_fused(*pair.chunk(2, dim=1))[..., window] for pair in (x, other)]
         return (results[0] - results[1]).abs().max().item()
 
-    assert change_beyond(reach) < 1e-6
-    if not arch.get('detail_dims'):
+    if arch.get('detail_dims'):
+        # The solution in the gradient domain fades, but has no end: far less than a gray level is left.
+        assert change_beyond(reach) < 2e-5
+    else:
+        assert change_beyond(reach) < 1e-6
         assert change_beyond(reach - period) > 1e-6
 
 
@@ -114,8 +117,8 @@ def test_receptive_field_by_hand():
     # Windows of 16 pixels; the second block and the last one of the fusion look into displaced windows.
     assert receptive_field(get_arch(TINY_ARCH)) == 32
     assert receptive_field(get_arch({**TINY_ARCH, 'depth': 4})) == 48
-    # 64 pixels of convolutions are four windows more.
-    assert receptive_field(get_arch(DETAIL_ARCH)) == 96
+    # 64 pixels of convolutions and 96 of the gradient domain are ten windows more.
+    assert receptive_field(get_arch(DETAIL_ARCH)) == 192
     assert receptive_field(get_arch('tiny')) is None
 
 

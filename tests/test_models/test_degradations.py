@@ -3,7 +3,15 @@ import pytest
 import torch
 
 from mmdefusion.models import CUDTargetGenerator
-from mmdefusion.models.target_generators.degradations import BLUR_SIGMA, EXPOSURE_GAIN, blur, exposure, noise
+from mmdefusion.models.target_generators import degradations
+from mmdefusion.models.target_generators.degradations import (
+    BLUR_SIGMA,
+    EXPOSURE_GAIN,
+    blur,
+    contrast,
+    exposure,
+    noise,
+)
 
 
 def test_noise_is_a_clamped_half_normal():
@@ -44,6 +52,29 @@ def test_exposure_is_a_gain_with_saturation():
     assert (exposed == 1).any()
 
 
+def test_contrast_weakens_bands(monkeypatch):
+    photos = torch.rand(3, 3, 37, 50)
+
+    def with_gain(low, high):
+        monkeypatch.setattr(degradations, 'CONTRAST_GAIN', (low, high))
+        return contrast(photos)
+
+    torch.testing.assert_close(with_gain(1, 1), photos)
+    coarse = with_gain(0, 0)
+    # A 16x16 mean of noise has a sixteenth of its spread, those cut off by the border have more.
+    assert coarse.std() < 0.2 * photos.std()
+    torch.testing.assert_close(with_gain(0.5, 0.5), (photos + coarse) / 2)
+    monkeypatch.setattr(degradations, 'CONTRAST_BANDS', 1)
+    between = with_gain(0, 1)
+    gains = (between - with_gain(0, 0)).flatten(1).norm(dim=1) / (photos - with_gain(0, 0)).flatten(1).norm(dim=1)
+    assert gains.unique().numel() == 3 and (gains < 1).all()  # each photo its own
+
+
+def test_contrast_leaves_brightness_alone():
+    flat = torch.full((2, 3, 5, 9), 0.3)
+    torch.testing.assert_close(contrast(flat), flat)
+
+
 def test_views_show_the_photo_where_they_see_it_and_a_degraded_one_elsewhere():
     torch.manual_seed(0)
     generator = CUDTargetGenerator(degradations=('blur', 'exposure'))
@@ -61,5 +92,5 @@ def test_views_show_the_photo_where_they_see_it_and_a_degraded_one_elsewhere():
 
 
 def test_unknown_degradation():
-    with pytest.raises(ValueError, match=r"some of \['noise', 'blur', 'exposure'\], got \['fog'\]"):
+    with pytest.raises(ValueError, match=r"some of \['noise', 'blur', 'exposure', 'contrast'\], got \['fog'\]"):
         CUDTargetGenerator(degradations=['fog'])

@@ -1,11 +1,12 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
+import math
+
 import pytest
 import torch
 
 from mmdefusion.models import DeFusionDecoder, DeFusionViT
-from mmdefusion.models.layers import TokenGrid, get_arch
+from mmdefusion.models.layers import TokenGrid, forward_gradient, get_arch, solve_screened_poisson
 from mmdefusion.models.necks import DetailDecoder, detail_decoder
-from mmdefusion.models.necks.detail_decoder import _double, _laplacian_bands
 from mmdefusion.registry import MODELS
 from mmdefusion.testing import TINY_ARCH, tiny_model_cfg
 
@@ -15,8 +16,8 @@ ARCH = {**TINY_ARCH, 'detail_dims': 4}
 def awake(decoder):
     """Gives the layers that start at zero something to say."""
     for layer in (
-        *decoder.band_queries,
-        decoder.pixel_query,
+        decoder.base_query,
+        decoder.gradient_query,
         decoder.residual,
         *(block.conv2 for block in decoder.refine),
     ):
@@ -24,12 +25,28 @@ def awake(decoder):
     return decoder
 
 
+def decode(decoder, x1, x2):
+    grid = TokenGrid.of_image(*x1.shape[-2:], decoder.patch_size, 4)
+    return decoder(torch.zeros(len(x1), grid.num_tokens, 16), grid, x1, x2)
+
+
 @pytest.mark.parametrize('patch_size', [1, 4, 16])
-def test_starts_as_the_mean_of_both_sources(patch_size):
-    grid = TokenGrid.of_image(21, 34, patch_size, 4)
+def test_starts_with_the_mean_brightness_and_the_stronger_detail(patch_size):
     decoder = DetailDecoder(get_arch({**ARCH, 'patch_size': patch_size}), 3)
-    x1, x2 = torch.rand(2, 2, 3, 21, 34)
-    torch.testing.assert_close(decoder(torch.randn(2, grid.num_tokens, 16), grid, x1, x2), (x1 + x2) / 2)
+    x1, x2 = torch.full((2, 3, 32, 48), 0.2), torch.full((2, 3, 32, 48), 0.6)
+    x1[..., 24:, ::2] += 0.1  # stripes that only the first source has
+    x2[..., :24, ::2] += 0.2  # and only the second
+    fused = decode(decoder, x1, x2)
+    assert fused.mean().item() == pytest.approx((0.2125 + 0.675) / 2, abs=1e-4)
+    # Energies of both differ by far: the detail of either is there in full. Rows in between see both.
+    assert (fused[..., 28:, ::2] - fused[..., 28:, 1::2]).mean().item() == pytest.approx(0.1, abs=0.002)
+    assert (fused[..., :20, ::2] - fused[..., :20, 1::2]).mean().item() == pytest.approx(0.2, abs=0.002)
+
+
+def test_two_equal_sources_come_back():
+    decoder = DetailDecoder(get_arch(ARCH), 3)
+    image = torch.rand(2, 3, 21, 34)
+    torch.testing.assert_close(decode(decoder, image, image), image)
 
 
 def test_exchanging_the_sources_changes_nothing():
@@ -42,21 +59,44 @@ def test_exchanging_the_sources_changes_nothing():
     assert (fused - (x1 + x2) / 2).abs().max() > 0.01
 
 
-def test_the_query_chooses_between_the_sources():
-    """With a query along the difference of the keys, the weight goes to the first source."""
-    grid = TokenGrid.of_image(16, 16, 4, 4)
-    decoder = DetailDecoder(get_arch(ARCH), 3)
-    x1, x2 = torch.ones(1, 3, 16, 16), torch.zeros(1, 3, 16, 16)
+def test_the_base_query_asks_for_a_sources_brightness():
+    """With a query along the keys, which here are each source's red at the coarsest level, the weight is as by hand."""
+    decoder = DetailDecoder(get_arch({**ARCH, 'patch_size': 1}), 3)
+    x1, x2 = torch.full((1, 3, 16, 16), 0.7), torch.zeros(1, 3, 16, 16)
     stem = decoder.stem.convs[0]
     with torch.no_grad():
         for conv in (stem[0], stem[2]):
             conv.weight.zero_()
             conv.weight[:, 0, 1, 1] = 1  # every key is the source's first channel, normalised, where that is positive
-        decoder.pixel_query.bias.fill_(1.0)
-        key1 = (1 - 0.485) / 0.229  # ImageNet's statistics of red; the second source's is negative and cut off
-        fused = decoder(torch.zeros(1, grid.num_tokens, 16), grid, x1, x2)
-    expected = 1 / (1 + torch.exp(torch.tensor(-4 * key1 / 4**0.5)))
-    torch.testing.assert_close(fused, expected.expand_as(fused), rtol=1e-4, atol=1e-5)
+        decoder.base_query.bias.fill_(0.05)
+    key1 = (0.7 - 0.485) / 0.229  # ImageNet's statistics of red; the second source's is negative and cut off
+    expected = 0.35 + math.tanh(4 * 0.05 * key1 / 4**0.5) * 0.7
+    torch.testing.assert_close(decode(decoder, x1, x2), torch.full_like(x1, expected), rtol=1e-4, atol=1e-5)
+
+
+def test_the_gradient_query_outvotes_the_stronger_detail(monkeypatch):
+    decoder = DetailDecoder(get_arch({**ARCH, 'patch_size': 1}), 3)
+    x1, x2 = torch.full((2, 1, 3, 32, 32), 0.5)
+    x1[..., ::2] += 0.05
+    x2[..., ::2, :] += 0.2
+
+    # The base is asked first, then the gradient: the mean of both, and all of the first.
+    answers = iter([0.0, 99.0])
+    monkeypatch.setattr(detail_decoder, '_preference', lambda query, keys: torch.full((1, 1, 32, 32), next(answers)))
+    fused = decode(decoder, x1, x2)
+    assert (fused[..., ::2] - fused[..., 1::2]).mean().item() == pytest.approx(0.05, abs=0.002)
+    assert (fused[..., ::2, :] - fused[..., 1::2, :]).mean().item() == pytest.approx(0, abs=0.01)
+
+
+def test_amplification_and_residual():
+    """The gradient is e^(0.1 b) times the sources', and a tenth of the residual's bias is added."""
+    decoder = DetailDecoder(get_arch(ARCH), 3)
+    image = torch.rand(1, 3, 20, 24)
+    with torch.no_grad():
+        decoder.residual.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 2.0]))
+    expected = solve_screened_poisson(math.exp(0.2) * forward_gradient(image), image, 16**-2)
+    expected[:, 0] += 0.1
+    torch.testing.assert_close(decode(decoder, image, image), expected, rtol=0, atol=1e-5)
 
 
 def test_keeps_full_precision_under_autocast_and_detail_of_the_sources():
@@ -89,30 +129,3 @@ def test_fused_alone_equals_fused_among_all_parts():
 def test_patch_size_must_be_a_power_of_two():
     with pytest.raises(ValueError, match='detail_dims needs a patch_size that is a power of two, got 6'):
         get_arch({**ARCH, 'patch_size': 6})
-
-
-def test_the_bands_sum_up_to_the_image():
-    image = torch.rand(1, 3, 32, 48)
-    bands = _laplacian_bands(image, 3)
-    assert [tuple(band.shape[-2:]) for band in bands] == [(32, 48), (16, 24), (8, 12), (4, 6)]
-    total = bands[3]
-    for level in (2, 1, 0):
-        total = _double(total) + bands[level]
-    torch.testing.assert_close(total, image)
-
-
-def test_brightness_from_one_source_and_detail_from_both(monkeypatch):
-    """Every coarse band asks for the first source, the finest for neither."""
-    grid = TokenGrid.of_image(32, 32, 4, 4)
-    decoder = DetailDecoder(get_arch(ARCH), 3)
-    x1, x2 = torch.full((1, 3, 32, 32), 0.8), torch.full((1, 3, 32, 32), 0.3)
-    x2[..., ::2] += 0.1  # stripes that only the second source has, finer than the coarser bands
-
-    def preference(query, keys):
-        # tanh(0.5493) is 0.5: the mean of both sources, and half of their difference, is the first source.
-        return torch.full((1, 1, *query.shape[-2:]), 0.5493 if query.size(-1) < 32 else 0.0)
-
-    monkeypatch.setattr(detail_decoder, '_preference', preference)
-    fused = decoder(torch.zeros(1, grid.num_tokens, 16), grid, x1, x2)
-    assert fused.mean().item() == pytest.approx(0.8, abs=1e-4)
-    assert (fused[..., ::2].mean() - fused[..., 1::2].mean()).item() == pytest.approx(0.05, abs=1e-4)

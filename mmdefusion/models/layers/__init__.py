@@ -3,6 +3,7 @@
 
 from .arch import ARCHS, FusionArch, get_arch
 from .decomposition import CommonUniqueDecomposition, DecomposedTokens, FeatureFusion, gather_tokens
+from .gradient_domain import divergence, forward_gradient, solve_screened_poisson
 from .masking import draw_visible, fill_masked
 from .token_grid import (
     TokenGrid,
@@ -29,13 +30,16 @@ __all__ = [
     'TokenGrid',
     'WindowShift',
     'attend',
+    'divergence',
     'draw_visible',
     'fill_masked',
+    'forward_gradient',
     'gather_tokens',
     'get_arch',
     'patchify',
     'reflect_pad',
     'sincos_positions',
+    'solve_screened_poisson',
     'to_map',
     'unpatchify',
     'window_shift',

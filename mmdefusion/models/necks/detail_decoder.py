@@ -7,13 +7,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import FusionArch, TokenGrid, reflect_pad, unpatchify
+from ..layers import FusionArch, TokenGrid, forward_gradient, reflect_pad, solve_screened_poisson, unpatchify
 from ..layers.statistics import channel_statistics
 
 #: Keeps the residual's weights, which read large features, from moving faster than all others.
 _RESIDUAL_SCALE = 0.1
 #: The stem halves the resolution this many times at most.
 _MAX_LEVELS = 3
+#: Distance in pixels over which brightness follows the gradients rather than the base.
+SCREENING_LENGTH = 16
+#: Side in pixels of the window in which the sources' gradients are compared, and the energy below which none counts.
+_STRENGTH_WINDOW = 7
+_WEAK_ENERGY = 1e-4
 
 
 def _conv(in_dims: int, out_dims: int, kernel_size: int = 3, stride: int = 1) -> nn.Conv2d:
@@ -21,11 +26,6 @@ def _conv(in_dims: int, out_dims: int, kernel_size: int = 3, stride: int = 1) ->
     nn.init.kaiming_normal_(conv.weight, nonlinearity='relu')
     nn.init.zeros_(conv.bias)
     return conv
-
-
-def _double(image: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, C, 2H, 2W)."""
-    return F.interpolate(image, scale_factor=2, mode='bilinear', align_corners=False)
 
 
 def _preference(query: Tensor, keys: Tensor) -> Tensor:
@@ -38,12 +38,13 @@ def _preference(query: Tensor, keys: Tensor) -> Tensor:
     return (query * (key1 - key2)).sum(dim=1, keepdim=True).float() * key1.size(1) ** -0.5
 
 
-def _laplacian_bands(image: Tensor, levels: int) -> list[Tensor]:
-    """Bands 0 to ``levels`` of the Laplacian pyramid, band l at 1 / 2**l of the resolution; the last is the rest."""
-    bands = [image]
-    for _ in range(levels):
-        bands.append(F.avg_pool2d(bands[-1], 2))
-    return [band - _double(coarser) for band, coarser in zip(bands, bands[1:], strict=False)] + bands[-1:]
+def _strength(image: Tensor) -> Tensor:
+    """Logarithm of the mean energy of the gradient around each pixel, (N, C, H, W) -> (N, 1, H, W)."""
+    energy = forward_gradient(image).square().sum(0).mean(1, keepdim=True)
+    # Zeros beyond the border enter both sources' means alike. Rows, then columns: half the time of a square.
+    half = _STRENGTH_WINDOW // 2
+    energy = F.avg_pool2d(energy, (1, _STRENGTH_WINDOW), stride=1, padding=(0, half))
+    return (F.avg_pool2d(energy, (_STRENGTH_WINDOW, 1), stride=1, padding=(half, 0)) + _WEAK_ENERGY).log()
 
 
 class ResidualConv(nn.Module):
@@ -85,19 +86,23 @@ class DetailStem(nn.Module):
 
 
 class DetailDecoder(nn.Module):
-    """Fused image at full resolution from fused tokens and both sources.
+    r"""Fused image at full resolution from fused tokens and both sources, made in the gradient domain.
 
     A stem, shared by the sources, gives features at full, half, quarter and eighth resolution. The tokens enter at the
-    coarsest one; on the way up each level adds the larger of the two sources' features. At every level each place
-    attends to the two sources: with ``k_i`` the source's own features divided by the root of their number and a query q
-    of the decoder, ``v = tanh(q k1 - q k2)`` weighs that level's band of the Laplacian pyramid of ``x1 - x2``. So a
-    region may take its brightness from one source and its detail from the other without an edge in between. At full
-    resolution a second query chooses between whole pixels, ``w = softmax(q k1, q k2)``, and a residual r adds what
-    neither source has:
+    coarsest one; on the way up each level adds the larger of the two sources' features. Places attend to the two
+    sources: with ``k_i`` a source's own features divided by the root of their number and a query q of the decoder,
+    ``q k1 - q k2`` says how much the first one is asked for. At the coarsest level that gives the brightness m, at full
+    resolution the gradient g:
 
-        ``fused = w x1 + (1 - w) x2 + sum over levels of up(v band(x1 - x2)) + r``
+    .. math::
+        m &= (x_1 + x_2) / 2 + \tanh(q k_1 - q k_2) (x_1 - x_2) \\
+        g &= a (\nabla (x_1 + x_2) + \tanh(q k_1 - q k_2 + s \log(E_1 / E_2)) \nabla (x_1 - x_2)) / 2
 
-    Exchanging the sources exchanges their weights and nothing else.
+    with E the energy of a source's gradient around the pixel and a the amplification, learned too. The fused image is
+    the one whose gradient is closest to g and whose coarse brightness is that of m (see ``solve_screened_poisson``),
+    plus a residual for what neither source has. So a region may take its brightness from one source and its detail from
+    the other without an edge in between, and an untrained decoder already keeps the stronger detail. Exchanging the
+    sources changes nothing.
 
     Args:
         arch: Sizes; ``detail_dims`` is the width at full resolution.
@@ -118,13 +123,13 @@ class DetailDecoder(nn.Module):
             nn.Sequential(_conv(coarse, 4 * fine, kernel_size=1), nn.PixelShuffle(2))
             for fine, coarse in zip(widths, widths[1:], strict=False)
         )
-        self.band_queries = nn.ModuleList(_conv(width, width, kernel_size=1) for width in widths)
-        self.pixel_query = _conv(widths[0], widths[0], kernel_size=1)
-        self.residual = _conv(widths[0], channels)
-        # Starts as the mean of both sources.
-        for query in (*self.band_queries, self.pixel_query):
-            nn.init.zeros_(query.weight)
-        nn.init.zeros_(self.residual.weight)
+        self.base_query = _conv(widths[-1], widths[-1], kernel_size=1)
+        self.gradient_query = _conv(widths[0], widths[0], kernel_size=1)
+        self.strength_scale = nn.Parameter(torch.ones(()))
+        # Channels of the residual, then the logarithm of the amplification.
+        self.residual = _conv(widths[0], channels + 1)
+        for layer in (self.base_query, self.gradient_query, self.residual):
+            nn.init.zeros_(layer.weight)
         mean, std = channel_statistics(channels)
         self.register_buffer('mean', mean.view(1, -1, 1, 1), persistent=False)
         self.register_buffer('std', std.view(1, -1, 1, 1), persistent=False)
@@ -143,20 +148,28 @@ class DetailDecoder(nn.Module):
         """
         height, width = x1.shape[-2:]
         rows, columns = (-(-side // self.patch_size) for side in (height, width))
-        sources = reflect_pad(torch.cat([x1, x2]), rows * self.patch_size, columns * self.patch_size)
+        sources = reflect_pad(torch.cat([x1, x2]).float(), rows * self.patch_size, columns * self.patch_size)
         normalized = ((sources - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         features = self.stem(normalized)
         x = unpatchify(self.context(tokens), grid, self.token_scale)
         x = x[..., : rows * self.token_scale, : columns * self.token_scale]
         x = x.contiguous(memory_format=torch.channels_last)
-        bands = _laplacian_bands(sources[: len(x1)] - sources[len(x1) :], self.levels)
-        blend = 0.0
         for level in reversed(range(self.levels + 1)):
             x = self.refine[level](x + torch.maximum(*features[level].chunk(2))).relu_()
-            blend = blend + _preference(self.band_queries[level](x), features[level]).tanh() * bands[level]
+            if level == self.levels:
+                brightness = _preference(self.base_query(x), features[level])
             if level:
-                blend = _double(blend)
                 x = self.up[level - 1](x)
-        weight = _preference(self.pixel_query(x), features[0]).sigmoid()
-        blend = blend + _RESIDUAL_SCALE * self.residual(x).float()
-        return x2 + weight[..., :height, :width] * (x1 - x2) + blend[..., :height, :width]
+        detail = _preference(self.gradient_query(x), features[0])
+        residual, amplification = (_RESIDUAL_SCALE * self.residual(x).float()).split([x1.size(1), 1], dim=1)
+        with torch.autocast(x1.device.type, enabled=False):
+            fused = self._blend(*sources.chunk(2), brightness, detail, amplification.exp()) + residual
+        return fused[..., :height, :width]
+
+    def _blend(self, x1: Tensor, x2: Tensor, brightness: Tensor, detail: Tensor, amplification: Tensor) -> Tensor:
+        mean, half_difference = (x1 + x2) / 2, (x1 - x2) / 2
+        coarse = 2 * brightness.tanh() * F.avg_pool2d(half_difference, 2**self.levels)
+        base = mean + F.interpolate(coarse, size=x1.shape[-2:], mode='bilinear', align_corners=False)
+        weight = (detail + self.strength_scale * (_strength(x1) - _strength(x2))).tanh()
+        gradient = amplification * (forward_gradient(mean) + weight * forward_gradient(half_difference))
+        return solve_screened_poisson(gradient, base, SCREENING_LENGTH**-2)

@@ -11,6 +11,9 @@ from torch import Tensor
 BLUR_SIGMA = (0.8, 4.0)
 #: Range of the factor on the light (under-exposure), or of one over it (over-exposure).
 EXPOSURE_GAIN = (0.1, 0.7)
+#: Range of the factors on the bands of a Laplacian pyramid, and the number of bands.
+CONTRAST_GAIN = (0.0, 0.7)
+CONTRAST_BANDS = 4
 
 
 def noise(img: Tensor) -> Tensor:
@@ -44,4 +47,22 @@ def exposure(img: Tensor) -> Tensor:
     return (img * torch.where(over, 1 / gain, gain).to(img.dtype)).clamp_(max=1)
 
 
-DEGRADATIONS = dict(noise=noise, blur=blur, exposure=exposure)
+def contrast(img: Tensor) -> Tensor:
+    """Each of the finest bands of the Laplacian pyramid weakened by a factor of its own: (N, C, H, W) -> (N, C, H, W).
+
+    Brightness stays as it is.
+    """
+    low, high = CONTRAST_GAIN
+    levels = [img]
+    for _ in range(CONTRAST_BANDS):
+        levels.append(F.avg_pool2d(levels[-1], 2, ceil_mode=True))
+    result = levels[-1]
+    for coarser, finer in zip(levels[:0:-1], levels[-2::-1], strict=True):
+        size = dict(size=finer.shape[-2:], mode='bilinear', align_corners=False)
+        gain = low + (high - low) * torch.rand(img.size(0), 1, 1, 1, device=img.device)
+        band = finer - F.interpolate(coarser, **size)
+        result = F.interpolate(result, **size) + gain.to(img.dtype) * band
+    return result.clamp_(0, 1)
+
+
+DEGRADATIONS = dict(noise=noise, blur=blur, exposure=exposure, contrast=contrast)
