@@ -17,8 +17,8 @@ train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='RandomResizedCrop', scale=160, crop_ratio_range=(0.25, 1.0)),
     dict(type='RandomFlip', prob=0.5),
-    # Milder than the published 0.1 to 1: a short training otherwise hardly sees the full range of brightness.
-    dict(type='PhotometricJitter', brightness=(0.5, 1.0), contrast=(0.5, 1.0), saturation=(0.1, 1.0)),
+    # Brightness as published: pairs taken at night are as dark. Contrast is milder than its 0.1 to 1.
+    dict(type='PhotometricJitter', brightness=(0.1, 1.0), contrast=(0.5, 1.0), saturation=(0.1, 1.0)),
     dict(type='RandomCUDMasks'),
     dict(type='PackFusionInputs'),
 ]

@@ -11,10 +11,12 @@ model = dict(
     fusion_head=dict(
         type='FusionHead',
         weights=dict(
-            infrared_visible=dict(structure=15.0, fidelity=20.0, edge=25.0, difference=3.0, intensity=5.0),
+            infrared_visible=dict(
+                structure=25.0, fidelity=40.0, edge=15.0, contrast=30.0, difference=3.0, intensity=10.0
+            ),
             multi_focus=dict(truth=200.0, truth_structure=20.0),
             multi_exposure=dict(
-                truth=100.0, truth_structure=10.0, exposure=10.0, edge=10.0, fidelity=5.0, structure=5.0
+                truth=60.0, truth_structure=10.0, exposure=15.0, edge=15.0, fidelity=10.0, structure=5.0
             ),
         ),
     ),

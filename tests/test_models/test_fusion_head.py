@@ -62,7 +62,7 @@ def test_unknown_term():
 
 
 def test_adaptation_learns_to_choose_the_sharp_source():
-    """Each source is blurred in one half; training on their truth beats their mean."""
+    """Each source is blurred in one half; the untrained network beats their mean, the trained one the untrained."""
     torch.manual_seed(0)
     config = tiny_model_cfg(detail_dims=4)
     config['fusion_head'] = dict(type='mmdefusion.FusionHead', weights=dict(multi_focus=dict(truth=10.0)))
@@ -82,5 +82,5 @@ def test_adaptation_learns_to_choose_the_sharp_source():
         optimizer.zero_grad()
         sum(losses.values()).backward()
         optimizer.step()
-    assert errors[0] == pytest.approx(10 * (truth - (pair[:, :3] + pair[:, 3:]) / 2).abs().mean().item(), rel=1e-3)
+    assert errors[0] < 0.3 * 10 * (truth - (pair[:, :3] + pair[:, 3:]) / 2).abs().mean().item()
     assert errors[-1] < 0.6 * errors[0]

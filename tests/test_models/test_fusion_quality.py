@@ -66,7 +66,25 @@ def test_strongest_gradient_is_taken_pixel_by_pixel():
     assert missing == pytest.approx(2 / 14 * 0.8 / 2, rel=1e-5)
 
 
-@pytest.mark.parametrize('name', ['visual_fidelity', 'edge_fidelity', 'difference_correlation', 'exposure_fidelity'])
+def test_contrast_is_compared_with_the_better_source_of_each_window():
+    stripes = torch.tensor([-1.0, 1.0]).repeat(32)  # standard deviation 1 in every window
+    gain1, gain2 = (torch.where(torch.arange(64) < 32, *gains) for gains in ((0.2, 0.1), (0.05, 0.3)))
+    x1, x2, fused = (0.5 + (gain * stripes).expand(1, 1, 32, 64) for gain in (gain1, gain2, torch.full((64,), 0.2)))
+    # Windows start at 0, 8, 16, 24 and 32; k of the four quarters of a window lie in the right half.
+    share = torch.arange(5) / 4
+    better = torch.maximum(
+        *(((1 - share) * left**2 + share * right**2).sqrt() for left, right in ((0.2, 0.1), (0.05, 0.3)))
+    )
+    expected = ((1.05 * better - 0.2).clamp(min=0).sum() / better.sum()).item()
+    assert losses.contrast_shortfall(x1, x2, fused).item() == pytest.approx(expected, rel=1e-3)
+    assert losses.contrast_shortfall(x1, x1, x1).item() == pytest.approx(0.05, rel=1e-3)
+    assert losses.contrast_shortfall(x1, x1, 0.5 + 1.1 * (x1 - 0.5)).item() == 0
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['visual_fidelity', 'edge_fidelity', 'difference_correlation', 'exposure_fidelity', 'contrast_shortfall'],
+)
 @pytest.mark.parametrize('flat', [False, True])
 def test_gradients_are_finite(images, name, flat):
     a, b, fused = (torch.full((1, 1, 64, 64), 0.4) if flat else luma(image) for image in images)
@@ -77,7 +95,7 @@ def test_gradients_are_finite(images, name, flat):
     assert fused.grad.isfinite().all()
 
 
-@pytest.mark.parametrize('name', ['edge_fidelity', 'difference_correlation', 'exposure_fidelity'])
+@pytest.mark.parametrize('name', ['edge_fidelity', 'difference_correlation', 'exposure_fidelity', 'contrast_shortfall'])
 def test_the_order_of_the_sources_does_not_matter(images, name):
     a, b, fused = map(luma, images)
     function = getattr(losses, name)

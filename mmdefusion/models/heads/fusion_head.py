@@ -12,6 +12,7 @@ from mmdefusion.registry import MODELS
 from mmdefusion.structures import FusionDataSample
 
 from ..losses import (
+    contrast_shortfall,
     difference_correlation,
     edge_fidelity,
     exposure_fidelity,
@@ -58,6 +59,7 @@ SOURCE_TERMS = dict(
     fidelity=_fidelity,
     edge=_edge,
     gradient=strongest_gradient_error,
+    contrast=contrast_shortfall,
     difference=_difference,
     intensity=_intensity,
     exposure=_exposure,
@@ -72,9 +74,10 @@ class FusionHead(BaseModule):
 
     The network never learns the kind: only the choice of terms depends on it, in training. Terms of the lumas:
     ``structure`` (1 - mean SSIM with both sources), ``fidelity`` (1 - mean VIF), ``edge`` (1 - Qabf), ``gradient``
-    (difference from the stronger gradient), ``difference`` (2 - SCD), ``intensity`` (difference from the brighter
-    source), ``exposure`` (1 - MEF-SSIM). For generated pairs, which bring ``gt_fused``: ``truth`` (L1 in RGB) and
-    ``truth_structure`` (1 - SSIM in RGB). ``range``, always on, is 10 times what lies outside of [0, 1].
+    (difference from the stronger gradient), ``contrast`` (local contrast that the better source has more),
+    ``difference`` (2 - SCD), ``intensity`` (difference from the brighter source), ``exposure`` (1 - MEF-SSIM). For
+    generated pairs, which bring ``gt_fused``: ``truth`` (L1 in RGB) and ``truth_structure`` (1 - SSIM in RGB).
+    ``range``, always on, is 10 times what lies outside of [0, 1].
 
     Args:
         weights: For each kind (``kind`` of the data samples) a dict of weights by term.

@@ -2,6 +2,7 @@
 """Losses, and the differentiable measures that they are made of."""
 
 from .fusion_quality import (
+    contrast_shortfall,
     difference_correlation,
     edge_fidelity,
     exposure_fidelity,
@@ -11,6 +12,7 @@ from .fusion_quality import (
 from .ssim import ssim
 
 __all__ = [
+    'contrast_shortfall',
     'difference_correlation',
     'edge_fidelity',
     'exposure_fidelity',

@@ -18,6 +18,10 @@ from .filters import gaussian_kernel, smooth, sobel
 #: Windows of pixel-domain VIF and its noise variance on a scale of 0 to 255.
 _VIF_WINDOWS = (17, 9, 5, 3)
 _VIF_NOISE = 2.0
+#: Windows in which contrast is compared, their step, and how much more than the stronger source's is asked for.
+_CONTRAST_WINDOW = 32
+_CONTRAST_STEP = 8
+_CONTRAST_MARGIN = 1.05
 #: Strengths below this (of a step of one gray level) have no direction.
 _WEAK_EDGE = 4 / 255
 
@@ -115,6 +119,31 @@ def difference_correlation(x1: Tensor, x2: Tensor, fused: Tensor) -> Tensor:
         (N,), between -2 and 2.
     """
     return _correlation(fused - x2, x1) + _correlation(fused - x1, x2)
+
+
+def _local_contrast(image: Tensor) -> Tensor:
+    """Standard deviation in each window, (N, 1, h, w); not quite 0 in flat ones, where a root has no slope."""
+    mean, square = (F.avg_pool2d(plane, _CONTRAST_WINDOW, _CONTRAST_STEP) for plane in (image, image**2))
+    return ((square - mean**2).clamp(min=0) + 1e-6).sqrt()
+
+
+def contrast_shortfall(x1: Tensor, x2: Tensor, fused: Tensor) -> Tensor:
+    """Share of the better source's local contrast that a fused image lacks to 1.05 times of it.
+
+    Contrast is the standard deviation in windows of 32x32 pixels, so an object that only one source shows has to stay
+    as visible as there. Windows count by their contrast.
+
+    Args:
+        x1: First source, (N, 1, H, W), sides of at least 32 pixels.
+        x2: Second source.
+        fused: Fused image.
+
+    Returns:
+        (N,), between 0 and 1.05.
+    """
+    best = torch.maximum(_local_contrast(x1), _local_contrast(x2))
+    missing = (_CONTRAST_MARGIN * best - _local_contrast(fused)).clamp(min=0)
+    return missing.sum(dim=(1, 2, 3)) / best.sum(dim=(1, 2, 3))
 
 
 def exposure_fidelity(x1: Tensor, x2: Tensor, fused: Tensor, window: int = 8) -> Tensor:
