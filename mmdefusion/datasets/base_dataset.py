@@ -28,6 +28,19 @@ def local_seed(*keys: int) -> Iterator[None]:
         np.random.set_state(states[1])
 
 
+@contextmanager
+def counting_visits() -> Iterator[None]:
+    """Lets seeded datasets count the visits of samples without making them; they return empty dicts.
+
+    So a run that goes on in the middle of an epoch passes by what it was trained on before.
+    """
+    SeededDataset._counting_only = True
+    try:
+        yield
+    finally:
+        SeededDataset._counting_only = False
+
+
 class SeededDataset(BaseDataset):
     """Base of all datasets here: a sample's augmentation is a function of (seed, epoch, index) and of nothing else.
 
@@ -45,6 +58,8 @@ class SeededDataset(BaseDataset):
             tell batches of several datasets apart; None leaves it out.
         **kwargs: Arguments of MMEngine's ``BaseDataset``.
     """
+
+    _counting_only = False
 
     def __init__(self, kind: str | None = None, **kwargs) -> None:
         self.kind = kind
@@ -72,5 +87,7 @@ class SeededDataset(BaseDataset):
         worker = get_worker_info()
         visit = (self._visits[idx], worker.id if worker else 0) if self._visits[idx] else ()
         self._visits[idx] += 1
+        if self._counting_only:
+            return {}
         with local_seed(*stream, idx, *visit):
             return super().prepare_data(idx)

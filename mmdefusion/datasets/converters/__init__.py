@@ -1,16 +1,22 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
-"""From the published layouts of paired datasets to the formats that MMDetection reads."""
+"""From folders and published layouts to the formats that detectors and streaming datasets read."""
 
 from .coco import convert_split
 from .layouts import DETECTION_LAYOUTS, DetectionLayout, SplitLayout
 from .object_boxes import ObjectBox, boxes_of_mask, read_boxes
+from .packing import PackSource, list_sources, pack_lmdb, pack_shards, shuffled
 
 __all__ = [
     'DETECTION_LAYOUTS',
     'DetectionLayout',
     'ObjectBox',
+    'PackSource',
     'SplitLayout',
     'boxes_of_mask',
     'convert_split',
+    'list_sources',
+    'pack_lmdb',
+    'pack_shards',
     'read_boxes',
+    'shuffled',
 ]

@@ -2,5 +2,6 @@
 """Samplers."""
 
 from .alternating_batch_sampler import AlternatingBatchSampler
+from .shard_batch_sampler import ShardBatchSampler
 
-__all__ = ['AlternatingBatchSampler']
+__all__ = ['AlternatingBatchSampler', 'ShardBatchSampler']
