@@ -12,7 +12,7 @@ model = dict(
         type='FusionHead',
         weights=dict(
             infrared_visible=dict(
-                structure=40.0, fidelity=40.0, edge=15.0, contrast=12.0, difference=3.0, intensity=10.0
+                structure=70.0, fidelity=30.0, edge=15.0, contrast=8.0, difference=3.0, intensity=10.0
             ),
             multi_focus=dict(truth=200.0, truth_structure=20.0),
             multi_exposure=dict(
