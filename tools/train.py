@@ -10,10 +10,12 @@ import sys
 
 from mmengine.config import Config, DictAction
 from mmengine.device import is_cuda_available
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 import mmdefusion  # noqa: F401  checks the environment before anything is built
-from mmdefusion.utils.setup_env import prepare_distributed
+from mmdefusion.registry import RUNNERS
+from mmdefusion.utils.image_io import OutputError
+from mmdefusion.utils.setup_env import prepare_distributed, share_batch
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,12 +27,18 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate with the total batch size'
     )
+    parser.add_argument('--compile', action='store_true', help='compile the training step with torch.compile')
+    parser.add_argument(
+        '--total-batch-size',
+        type=int,
+        help='samples of a batch of all processes together; takes the place of train_dataloader.batch_size',
+    )
     parser.add_argument(
         '--resume',
         nargs='?',
         type=str,
         const='auto',
-        help='resume from this checkpoint, or without a path from the latest one in the work dir',
+        help='resume from this checkpoint, or without a path from the latest one in the work dir, if there is one',
     )
     parser.add_argument(
         '--cfg-options',
@@ -67,9 +75,12 @@ def load_config(args: argparse.Namespace) -> Config:
         if not cfg.get('auto_scale_lr', {}).get('base_batch_size'):
             sys.exit(f'--auto-scale-lr needs auto_scale_lr.base_batch_size, which {args.config} does not have')
         cfg.auto_scale_lr.enable = True
+    if args.compile:
+        cfg.compile = cfg.get('compile') or True
     if args.resume == 'auto':
-        cfg.resume = True
-        cfg.load_from = None
+        # A first start has nothing to resume from, and begins with the weights that the config names.
+        cfg.resume = find_latest_checkpoint(cfg.work_dir) is not None
+        cfg.load_from = None if cfg.resume else cfg.get('load_from')
     elif args.resume is not None:
         cfg.resume = True
         cfg.load_from = args.resume
@@ -81,11 +92,13 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args)
     prepare_distributed(cfg)
-    runner = Runner.from_cfg(cfg)
+    if args.total_batch_size is not None:
+        share_batch(cfg, args.total_batch_size)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     try:
         runner.train()
-    except FileNotFoundError as error:
-        # Missing data is the user's to mend; the message says all, a traceback would hide it.
+    except (FileNotFoundError, OutputError) as error:
+        # Missing data or a full disk is the user's to mend; the message says all, a traceback would hide it.
         sys.exit(f'Error: {error}')
 
 

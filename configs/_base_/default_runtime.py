@@ -4,8 +4,9 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3, save_best='psnr_fused', rule='greater'),
+    checkpoint=dict(type='AtomicCheckpointHook', interval=1, max_keep_ckpts=3, save_best='psnr_fused', rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    invalid_loss=dict(type='StopOnInvalidLossHook'),
     visualization=dict(
         type='FusionVisualizationHook',
         pair_dataset=dict(type='SamplePairDataset', pipeline=[dict(type='PackFusionInputs')]),

@@ -1,13 +1,27 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
-"""Training machinery on top of MMEngine: hooks and optimizer wrappers."""
+"""Training machinery on top of MMEngine: hooks, loops, optimizer wrappers and strategies."""
 
-from .hooks import FusionOutputHook, FusionVisualizationHook, ReproducibleRunHook
+from .hooks import (
+    AtomicCheckpointHook,
+    EMAHook,
+    FusionOutputHook,
+    FusionVisualizationHook,
+    ReproducibleRunHook,
+    StopOnInvalidLossHook,
+)
+from .loops import ResumableTrainLoop
 from .optimizers import AutocastOptimWrapper, LayerDecayOptimWrapperConstructor
+from .strategies import FullyShardStrategy
 
 __all__ = [
+    'AtomicCheckpointHook',
     'AutocastOptimWrapper',
+    'EMAHook',
     'FusionOutputHook',
     'FusionVisualizationHook',
+    'FullyShardStrategy',
     'LayerDecayOptimWrapperConstructor',
     'ReproducibleRunHook',
+    'ResumableTrainLoop',
+    'StopOnInvalidLossHook',
 ]

@@ -1,9 +1,10 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
-"""Distributed training on machines without an accelerator."""
+"""What a training of several processes needs before the runner is built."""
 
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 
 import torch.distributed as dist
 from mmengine.config import Config
@@ -15,6 +16,8 @@ _SLURM_VARIABLES = dict(RANK='SLURM_PROCID', WORLD_SIZE='SLURM_NTASKS', LOCAL_RA
 
 def prepare_distributed(cfg: Config) -> None:
     """Lets a config with a launcher run on CPUs: gloo as backend, and a model wrapper that names no device.
+
+    ``env_cfg.dist_cfg.timeout`` in seconds holds here too: after so long without an answer a process gives up.
 
     MMEngine's launchers ask for an accelerator, and its default wrapper passes the rank as a device number. With an
     accelerator, or without a launcher, nothing happens here.
@@ -38,7 +41,8 @@ def prepare_distributed(cfg: Config) -> None:
             f'--launcher {launcher} without an accelerator needs the environment variables {missing}, which are not '
             'set; start through tools/dist_train.sh or torchrun'
         )
-    dist.init_process_group('gloo')
+    timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
+    dist.init_process_group('gloo', timeout=None if timeout is None else timedelta(seconds=timeout))
     cfg.setdefault(
         'model_wrapper_cfg',
         dict(
@@ -48,3 +52,21 @@ def prepare_distributed(cfg: Config) -> None:
             find_unused_parameters=cfg.get('find_unused_parameters', False),
         ),
     )
+
+
+def share_batch(cfg: Config, total_batch_size: int) -> None:
+    """Gives every process its part of a batch, so that the number of processes changes neither steps nor epochs.
+
+    Args:
+        cfg: The run's own config; ``train_dataloader.batch_size`` is replaced.
+        total_batch_size: Samples of a batch of all processes together.
+
+    Raises:
+        ValueError: The processes cannot have equal parts.
+    """
+    world_size = int(os.environ.get('WORLD_SIZE', 1)) if cfg.get('launcher', 'none') != 'none' else 1
+    if total_batch_size < 1 or total_batch_size % world_size:
+        raise ValueError(
+            f'--total-batch-size is {total_batch_size}; expected a multiple of the number of processes, {world_size}'
+        )
+    cfg.train_dataloader.batch_size = total_batch_size // world_size

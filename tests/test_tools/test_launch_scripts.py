@@ -32,6 +32,7 @@ def launch(tmp_path):
 
     def run(script, *arguments, **variables):
         unset = {'NNODES', 'NODE_RANK', 'MASTER_ADDR', 'PORT', 'GPUS', 'GPUS_PER_NODE', 'GRES', 'SRUN_ARGS'}
+        unset |= {'MAX_RESTARTS', 'TORCHRUN_ARGS'}
         environment = {name: value for name, value in os.environ.items() if name not in unset}
         environment.update(PATH=f'{folder}:{os.environ["PATH"]}', PYTHON=str(python), **variables)
         return subprocess.run(
@@ -61,6 +62,30 @@ def test_dist_train_on_one_machine(launch):
     ]
     first_on_path = lines[-1].removeprefix('PYTHONPATH ').split(':')[0]
     assert Path(first_on_path).resolve() == TOOLS.parent
+
+
+def test_dist_train_starts_again_from_the_last_checkpoint(launch):
+    elastic = dict(NNODES='1:4', NODE_RANK='2', MASTER_ADDR='head', PORT='7', MAX_RESTARTS='3')
+    done = launch('dist_train.sh', 'config.py', '8', '--amp', TORCHRUN_ARGS='--local_addr me', **elastic)
+    assert done.stdout.splitlines()[2:-1] == [
+        '--nnodes=1:4',
+        '--max_restarts=3',
+        '--rdzv_backend=c10d',
+        '--rdzv_id=mmdefusion-7',
+        '--rdzv_endpoint=head:7',
+        '--rdzv_conf=is_host=0',
+        '--nproc_per_node=8',
+        '--local_addr',
+        'me',
+        str(TOOLS / 'train.py'),
+        'config.py',
+        '--launcher',
+        'pytorch',
+        '--resume',
+        '--amp',
+    ]
+    lines = launch('dist_train.sh', 'config.py', '2', MAX_RESTARTS='1').stdout.splitlines()
+    assert '--rdzv_conf=is_host=1' in lines and '--rdzv_endpoint=127.0.0.1:29500' in lines
 
 
 def test_dist_test_on_several_machines(launch):

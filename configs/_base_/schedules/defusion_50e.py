@@ -11,7 +11,7 @@ optim_wrapper = dict(
 )
 param_scheduler = [dict(type='MultiStepLR', by_epoch=True, milestones=[20, 40, 45, 47], gamma=0.5)]
 
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=50, val_interval=1)
+train_cfg = dict(type='ResumableTrainLoop', max_epochs=50, val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 

@@ -1,8 +1,18 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
 """Hooks."""
 
+from .atomic_checkpoint_hook import AtomicCheckpointHook
+from .ema_hook import EMAHook
 from .fusion_output_hook import FusionOutputHook
 from .fusion_visualization_hook import FusionVisualizationHook
+from .invalid_loss_hook import StopOnInvalidLossHook
 from .reproducible_run_hook import ReproducibleRunHook
 
-__all__ = ['FusionOutputHook', 'FusionVisualizationHook', 'ReproducibleRunHook']
+__all__ = [
+    'AtomicCheckpointHook',
+    'EMAHook',
+    'FusionOutputHook',
+    'FusionVisualizationHook',
+    'ReproducibleRunHook',
+    'StopOnInvalidLossHook',
+]
