@@ -9,7 +9,7 @@ _base_ = [
 ]
 
 # Blurred and faded cells besides noisy ones: with noise alone nothing asks for the stronger detail of two sources.
-model = dict(target_generator=dict(degradations=('noise', 'grain', 'blur', 'contrast')))
+model = dict(target_generator=dict(degradations=('noise', 'blur', 'contrast')))
 
 data_root = 'data/photos/'
 

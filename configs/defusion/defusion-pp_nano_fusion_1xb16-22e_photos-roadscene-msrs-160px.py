@@ -7,7 +7,7 @@ _base_ = [
 ]
 
 model = dict(
-    target_generator=dict(degradations=('noise', 'grain', 'blur', 'contrast')),
+    target_generator=dict(degradations=('noise', 'blur', 'contrast')),
     fusion_head=dict(
         type='FusionHead',
         weights=dict(

@@ -8,7 +8,7 @@ _base_ = [
 
 encoder = dict(type='MAEViT', img_size=160, patch_size=16, embed_dims=192, depth=6, num_heads=6)
 model = dict(
-    target_generator=dict(degradations=('noise', 'grain', 'blur', 'contrast')),
+    target_generator=dict(degradations=('noise', 'blur', 'contrast')),
     # The teacher of the first source, then that of the second.
     teachers=[
         dict(

@@ -7,11 +7,9 @@ from mmdefusion.models.target_generators import degradations
 from mmdefusion.models.target_generators.degradations import (
     BLUR_SIGMA,
     EXPOSURE_GAIN,
-    GRAIN_STRENGTH,
     blur,
     contrast,
     exposure,
-    grain,
     noise,
 )
 
@@ -22,14 +20,6 @@ def test_noise_is_a_clamped_half_normal():
     # P(|N(0, 1)| >= 1) = 0.3173, and E[min(|N|, 1)] = 2 (phi(0) - phi(1)) + 0.3173 = 0.6312.
     assert (drawn == 1).float().mean() == pytest.approx(0.3173, abs=0.006)
     assert drawn.mean() == pytest.approx(0.6312, abs=0.005)
-
-
-def test_grain_is_noise_of_each_photos_own_strength():
-    strengths = grain(torch.full((200, 1, 40, 40), 0.5)).amax(dim=(1, 2, 3))  # 32 % of the noise is 1
-    low, high = GRAIN_STRENGTH
-    assert (strengths >= low).all() and (strengths <= high).all()
-    assert strengths.mean() == pytest.approx((low + high) / 2, abs=0.1)
-    assert strengths.min() < 0.15 and strengths.max() > 0.9
 
 
 def test_blur_spreads_a_point_by_its_sigma_and_keeps_its_sum():
@@ -102,7 +92,5 @@ def test_views_show_the_photo_where_they_see_it_and_a_degraded_one_elsewhere():
 
 
 def test_unknown_degradation():
-    with pytest.raises(
-        ValueError, match=r"some of \['noise', 'grain', 'blur', 'exposure', 'contrast'\], got \['fog'\]"
-    ):
+    with pytest.raises(ValueError, match=r"some of \['noise', 'blur', 'exposure', 'contrast'\], got \['fog'\]"):
         CUDTargetGenerator(degradations=['fog'])

@@ -38,9 +38,8 @@ class CUDTargetGenerator(BaseModule):
     parameters. The random numbers come from the device's default generator.
 
     Args:
-        degradations: What takes the place of ``n_i``, drawn for each photo: ``'noise'`` as published, ``'grain'``
-            (noise of any strength), ``'blur'`` (out of focus), ``'exposure'`` (too dark or too bright) or
-            ``'contrast'`` (frequency bands weakened).
+        degradations: What takes the place of ``n_i``, drawn for each photo: ``'noise'`` as published, ``'blur'`` (out
+            of focus), ``'exposure'`` (too dark or too bright) or ``'contrast'`` (frequency bands weakened).
     """
 
     def __init__(self, degradations: Sequence[str] = ('noise',)) -> None:

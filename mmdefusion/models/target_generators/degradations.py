@@ -11,8 +11,6 @@ from torch import Tensor
 BLUR_SIGMA = (0.8, 4.0)
 #: Range of the factor on the light (under-exposure), or of one over it (over-exposure).
 EXPOSURE_GAIN = (0.1, 0.7)
-#: Range of the strength of noise that is not always bright.
-GRAIN_STRENGTH = (0.05, 1.0)
 #: Range of the factors on the bands of a Laplacian pyramid, and the number of bands.
 CONTRAST_GAIN = (0.0, 0.7)
 CONTRAST_BANDS = 4
@@ -21,16 +19,6 @@ CONTRAST_BANDS = 4
 def noise(img: Tensor) -> Tensor:
     """``clamp(|N(0, 1)|, 0, 1)``: nothing of the photo is left, (N, C, H, W) -> (N, C, H, W)."""
     return torch.randn_like(img).abs_().clamp_(max=1)
-
-
-def grain(img: Tensor) -> Tensor:
-    """``noise`` times a strength of each photo's own: nothing is left either, but it may be as dark as a night.
-
-    (N, C, H, W) -> (N, C, H, W).
-    """
-    low, high = GRAIN_STRENGTH
-    strength = low + (high - low) * torch.rand(img.size(0), 1, 1, 1, device=img.device)
-    return strength.to(img.dtype) * noise(img)
 
 
 def blur(img: Tensor) -> Tensor:
@@ -77,4 +65,4 @@ def contrast(img: Tensor) -> Tensor:
     return result.clamp_(0, 1)
 
 
-DEGRADATIONS = dict(noise=noise, grain=grain, blur=blur, exposure=exposure, contrast=contrast)
+DEGRADATIONS = dict(noise=noise, blur=blur, exposure=exposure, contrast=contrast)
