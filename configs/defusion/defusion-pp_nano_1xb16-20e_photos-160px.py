@@ -9,7 +9,11 @@ _base_ = [
 ]
 
 # Blurred and faded cells besides noisy ones: with noise alone nothing asks for the stronger detail of two sources.
-model = dict(target_generator=dict(degradations=('noise', 'blur', 'contrast')))
+model = dict(
+    target_generator=dict(degradations=('noise', 'blur', 'contrast')),
+    # The full-resolution path makes the fused image almost alone: what tokens mean, they learn from masked modeling.
+    head=dict(masked_weight=10.0),
+)
 
 data_root = 'data/photos/'
 
@@ -17,8 +21,16 @@ train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='RandomResizedCrop', scale=160, crop_ratio_range=(0.25, 1.0)),
     dict(type='RandomFlip', prob=0.5),
+    # Noise is bright. Without negatives, and nights with lamps, whatever is bright would be taken for noise.
+    dict(type='RandomInvert', prob=0.5),
     # Brightness as published: pairs taken at night are as dark. Contrast is milder than its 0.1 to 1.
-    dict(type='PhotometricJitter', brightness=(0.1, 1.0), contrast=(0.5, 1.0), saturation=(0.1, 1.0)),
+    dict(
+        type='PhotometricJitter',
+        brightness=(0.1, 1.0),
+        contrast=(0.5, 1.0),
+        saturation=(0.1, 1.0),
+        gamma=(0.5, 4.0),
+    ),
     dict(type='RandomCUDMasks'),
     dict(type='PackFusionInputs'),
 ]

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from mmdefusion.datasets.transforms import PackFusionInputs, PhotometricJitter, RandomResizedCrop, SourcesToLuma
+from mmdefusion.datasets.transforms import (
+    PackFusionInputs,
+    PhotometricJitter,
+    RandomInvert,
+    RandomResizedCrop,
+    SourcesToLuma,
+)
 
 
 def ramp(height=60, width=80, channels=3):
@@ -46,6 +52,15 @@ def test_whole_image_reduced_equals_area_average():
     assert (transform(dict(img=image))['img'] == expected).all()
 
 
+def test_negative_by_hand_as_often_as_asked():
+    pixel = np.array([[[0, 80, 255]]], np.uint8)
+    assert RandomInvert(prob=1)(dict(img=pixel))['img'].tolist() == [[[255, 175, 0]]]
+    assert RandomInvert(prob=0)(dict(img=pixel))['img'].tolist() == pixel.tolist()
+    np.random.seed(0)
+    inverted = [RandomInvert(prob=0.25)(dict(img=pixel))['img'][0, 0, 0] == 255 for _ in range(400)]
+    assert 0.19 < np.mean(inverted) < 0.31  # three standard deviations
+
+
 def test_jitter_by_hand():
     pixel = np.array([[[40, 80, 120], [200, 160, 120]]], np.uint8)
     identity = dict(brightness=(1, 1), contrast=(1, 1), saturation=(1, 1))
@@ -56,6 +71,8 @@ def test_jitter_by_hand():
     assert (gray == np.rint(luma)[..., None]).all()
     flat = PhotometricJitter(**{**identity, 'contrast': (0, 0)})(dict(img=pixel))['img']
     assert (flat == np.rint(luma.mean())).all()
+    night = PhotometricJitter(**identity, gamma=(2, 2))(dict(img=pixel))['img']
+    assert night.tolist() == [[[6, 25, 56], [157, 100, 56]]]  # 255 (v / 255)^2
     assert (PhotometricJitter(**identity)(dict(img=pixel))['img'] == pixel).all()
     assert pixel[0, 0].tolist() == [40, 80, 120]  # the input is left alone
 

@@ -5,7 +5,7 @@ from .cud import RandomCUDMasks
 from .formatting import PackFusionInputs
 from .loading import LoadFusionTruth, LoadPairedImage
 from .pair_results import PairResults
-from .processing import PhotometricJitter, RandomResizedCrop, SourcesToLuma
+from .processing import PhotometricJitter, RandomInvert, RandomResizedCrop, SourcesToLuma
 from .synthesis import RandomMultiExposurePair, RandomMultiFocusPair
 from .wrappers import ApplyToSource
 
@@ -19,6 +19,7 @@ __all__ = [
     'RandomCUDMasks',
     'RandomMultiExposurePair',
     'RandomMultiFocusPair',
+    'RandomInvert',
     'RandomResizedCrop',
     'SourcesToLuma',
 ]

@@ -86,7 +86,8 @@ class PhotometricJitter(BaseTransform):
     """Dims, flattens and bleaches a photo at random, which makes pretraining robust to exposure.
 
     Brightness, contrast and saturation are scaled in random order by factors from their ranges, with the definitions of
-    torchvision's ``ColorJitter``: towards black, towards the mean luma, and towards the pixel's luma.
+    torchvision's ``ColorJitter``: towards black, towards the mean luma, and towards the pixel's luma. Before that the
+    values, as shares of 255, are raised to the power of gamma: a large one makes day to a night with lamps.
 
     Required Keys:
 
@@ -100,6 +101,7 @@ class PhotometricJitter(BaseTransform):
         brightness: Range of the factor of brightness.
         contrast: Range of the factor of contrast.
         saturation: Range of the factor of saturation.
+        gamma: Range of the exponent, drawn evenly from its logarithms.
     """
 
     def __init__(
@@ -107,14 +109,17 @@ class PhotometricJitter(BaseTransform):
         brightness: tuple[float, float] = (0.1, 1.0),
         contrast: tuple[float, float] = (0.1, 1.0),
         saturation: tuple[float, float] = (0.1, 1.0),
+        gamma: tuple[float, float] = (1.0, 1.0),
     ) -> None:
         self.brightness = tuple(brightness)
         self.contrast = tuple(contrast)
         self.saturation = tuple(saturation)
+        self.gamma = tuple(gamma)
 
     def transform(self, results: dict) -> dict:
         """Jitters ``img``."""
-        image = results['img'].astype(np.float32)
+        gamma = math.exp(np.random.uniform(*np.log(self.gamma)))
+        image = 255 * (results['img'].astype(np.float32) / 255) ** gamma
         for step in np.random.permutation(3):
             if step == 0:
                 image *= np.random.uniform(*self.brightness)
@@ -130,8 +135,37 @@ class PhotometricJitter(BaseTransform):
     def __repr__(self) -> str:
         return (
             f'{type(self).__name__}(brightness={self.brightness}, contrast={self.contrast}, '
-            f'saturation={self.saturation})'
+            f'saturation={self.saturation}, gamma={self.gamma})'
         )
+
+
+@TRANSFORMS.register_module()
+class RandomInvert(BaseTransform):
+    """Replaces a photo by its negative at random: infrared images often show dark what photos show bright.
+
+    Required Keys:
+
+    - img: (H, W, C) uint8
+
+    Modified Keys:
+
+    - img
+
+    Args:
+        prob: Probability of the negative.
+    """
+
+    def __init__(self, prob: float = 0.5) -> None:
+        self.prob = prob
+
+    def transform(self, results: dict) -> dict:
+        """Inverts ``img``, or leaves it."""
+        if np.random.rand() < self.prob:
+            results['img'] = 255 - results['img']
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(prob={self.prob})'
 
 
 @TRANSFORMS.register_module()
