@@ -52,6 +52,24 @@ def test_each_level_is_made_of_the_map_alone():
     torch.testing.assert_close(fine, norm(up(F.gelu(norm(up(x, neck.levels[0][0]))), neck.levels[0][3])))
 
 
+def test_fewer_channels_in_every_level():
+    """Places that are alike are alike in every level, so only the channels' own arithmetic is left."""
+    neck, x = FusedFeaturePyramid(8, out_channels=6), torch.randn(1, 8, 1, 1).expand(1, 8, 4, 4)
+    fine, half, same, coarse = neck([x])
+    assert [level.size(1) for level in (fine, half, same, coarse)] == [6] * 4
+
+    def norm(values):
+        mean = values.mean(dim=1, keepdim=True)
+        return (values - mean) / (values.var(dim=1, unbiased=False, keepdim=True) + 1e-6).sqrt()
+
+    for level, conv in ((same, neck.levels[2][0]), (coarse, neck.levels[3][1])):
+        expected = conv.weight[..., 0, 0] @ x[0, :, 0, 0] + conv.bias
+        torch.testing.assert_close(level[:, :, :1, :1], norm(expected.view(1, 6, 1, 1)))
+    up = neck.levels[1][0]
+    corner = x[0, :, 0, 0] @ up.weight[..., 0, 1] + up.bias
+    torch.testing.assert_close(half[:, :, :1, 1:2], norm(corner.view(1, 6, 1, 1)))
+
+
 def test_init():
     neck = FusedFeaturePyramid(32)
     convs = [module for module in neck.modules() if isinstance(module, nn.ConvTranspose2d)]

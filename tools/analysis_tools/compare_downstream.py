@@ -43,7 +43,7 @@ class Task(NamedTuple):
 
 TASKS = {
     'seg': Task(
-        'mmseg/evidence/defusion-nano_segformer-head_1xb4-160_msrs-pseudo-240x320',
+        'mmseg/evidence/defusion-nano_segformer-head_1xb4-320_msrs-pseudo-480x640',
         {'mIoU': 'agreement, mIoU %', 'mAcc': 'mean class accuracy %', 'aAcc': 'pixel accuracy %'},
         1.0,
         'Agreement with MFNet pseudo-labels, not quality on MSRS: 89 pairs for training, 31 for validation, both parts '

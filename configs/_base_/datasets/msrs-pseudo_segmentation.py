@@ -23,7 +23,7 @@ metainfo = dict(
         [192, 64, 0],
     ],
 )
-scale = (320, 240)
+scale = (640, 480)
 crop_size = (240, 320)
 load_pair = [
     dict(type='LoadImageFromFile'),
@@ -32,7 +32,7 @@ load_pair = [
 train_pipeline = [
     *load_pair,
     dict(type='LoadAnnotations'),
-    dict(type='RandomResize', scale=scale, ratio_range=(1.0, 1.5), keep_ratio=True),
+    dict(type='RandomResize', scale=scale, ratio_range=(0.75, 1.5), keep_ratio=True),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.9),
     dict(type='RandomFlip', prob=0.5),
     dict(type='mmdefusion.ApplyToSource', index=0, transforms=[dict(type='PhotoMetricDistortion')]),

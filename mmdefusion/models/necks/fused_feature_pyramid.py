@@ -39,6 +39,8 @@ class FusedFeaturePyramid(BaseModule):
         in_channels: Channels D of the map.
         in_stride: Pixels from one place of the map to the next: the backbone's patch size.
         out_strides: The same for each level; each is ``in_stride`` times or divided by a power of two.
+        out_channels: Channels E of every level; as many as the map has if None. Fewer make the concatenated parts of a
+            pair affordable.
         init_cfg: As for any ``BaseModule``.
 
     Raises:
@@ -50,10 +52,13 @@ class FusedFeaturePyramid(BaseModule):
         in_channels: int,
         in_stride: int = 16,
         out_strides: Sequence[int] = (4, 8, 16, 32),
+        out_channels: int | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.levels = nn.ModuleList(_make_level(in_channels, in_stride, out_stride) for out_stride in out_strides)
+        self.levels = nn.ModuleList(
+            _make_level(in_channels, out_channels or in_channels, in_stride, out_stride) for out_stride in out_strides
+        )
         for module in self.modules():
             if isinstance(module, nn.ConvTranspose2d):
                 nn.init.xavier_uniform_(module.weight)
@@ -66,7 +71,7 @@ class FusedFeaturePyramid(BaseModule):
             maps: The one map of the backbone, (N, D, h, w).
 
         Returns:
-            For each level (N, D, h', w'): h' = h * k where it is k times finer, h' = ceil(h / k) where coarser.
+            For each level (N, E, h', w'): h' = h * k where it is k times finer, h' = ceil(h / k) where coarser.
 
         Raises:
             ValueError: Not exactly one map.
@@ -76,7 +81,7 @@ class FusedFeaturePyramid(BaseModule):
         return tuple(level(maps[0]) for level in self.levels)
 
 
-def _make_level(dims: int, in_stride: int, out_stride: int) -> nn.Sequential:
+def _make_level(in_channels: int, out_channels: int, in_stride: int, out_stride: int) -> nn.Sequential:
     coarse, fine = max(in_stride, out_stride), min(in_stride, out_stride)
     factor = coarse // fine if fine > 0 else 0
     if factor < 1 or coarse % fine or factor & (factor - 1):
@@ -85,9 +90,11 @@ def _make_level(dims: int, in_stride: int, out_stride: int) -> nn.Sequential:
     if out_stride > in_stride:
         # A map of odd size keeps its last row and column.
         layers.append(nn.MaxPool2d(factor, factor, ceil_mode=True))
-    else:
-        for step in range(factor.bit_length() - 1):
-            if step:
-                layers += [LayerNorm2d(dims, eps=1e-6), nn.GELU()]
-            layers.append(nn.ConvTranspose2d(dims, dims, 2, 2))
-    return nn.Sequential(*layers, LayerNorm2d(dims, eps=1e-6))
+    if out_stride < in_stride:
+        layers.append(nn.ConvTranspose2d(in_channels, out_channels, 2, 2))
+        for _ in range(factor.bit_length() - 2):
+            layers += [LayerNorm2d(out_channels, eps=1e-6), nn.GELU()]
+            layers.append(nn.ConvTranspose2d(out_channels, out_channels, 2, 2))
+    elif out_channels != in_channels:
+        layers.append(nn.Conv2d(in_channels, out_channels, 1))
+    return nn.Sequential(*layers, LayerNorm2d(out_channels, eps=1e-6))

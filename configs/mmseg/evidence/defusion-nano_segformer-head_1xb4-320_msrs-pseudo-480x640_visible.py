@@ -1,5 +1,5 @@
 # The visible image alone, random weights: stock preprocessor, pipelines without LoadPairedImage.
-_base_ = './defusion-nano_segformer-head_1xb4-160_msrs-pseudo-240x320.py'
+_base_ = './defusion-nano_segformer-head_1xb4-320_msrs-pseudo-480x640.py'
 
 model = dict(
     data_preprocessor=dict(
