@@ -1,23 +1,49 @@
-# Unsupervised adaptation on a CPU, from the checkpoint of pretraining: one network for infrared-visible, multi-focus
-# and multi-exposure pairs, 22 epochs of 100 batches.
+# Second stage and unsupervised adaptation at once, on a CPU, from the checkpoint of pretraining: tokens learn from the
+# teachers of multi-modal decomposition, the fused image from real and generated pairs. One network for
+# infrared-visible, multi-focus and multi-exposure pairs, 22 epochs of 100 batches.
 _base_ = [
     '../_base_/models/defusion-pp_nano.py',
     '../_base_/datasets/photos_roadscene_msrs_fusion.py',
     '../_base_/default_runtime.py',
 ]
 
+encoder = dict(type='MAEViT', img_size=160, patch_size=16, embed_dims=192, depth=6, num_heads=6)
 model = dict(
     target_generator=dict(degradations=('noise', 'blur', 'contrast')),
+    # The teacher of the first source, then that of the second.
+    teachers=[
+        dict(
+            type='FrozenEncoder',
+            encoder=encoder,
+            checkpoint='work_dirs/mae_vit-nano-p16_1xb64-30e_photos-160px/epoch_30.pth',
+            recipe='python tools/train.py configs/mae/mae_vit-nano-p16_1xb64-30e_photos-160px.py',
+            dtype='bfloat16',
+        ),
+        dict(
+            type='FrozenEncoder',
+            encoder=encoder,
+            checkpoint='work_dirs/mae_vit-nano-p16_1xb64-30e_infrared-160px/epoch_30.pth',
+            recipe='python tools/train.py configs/mae/mae_vit-nano-p16_1xb64-30e_infrared-160px.py',
+            dtype='bfloat16',
+        ),
+    ],
+    mcud_head=dict(
+        type='MCUDHead',
+        arch='nano',
+        teacher_dims=(192, 192),
+        source1_weight=30.0,
+        source2_weight=30.0,
+        consistency_weight=5.0,
+        kinds=('infrared_visible',),
+    ),
     fusion_head=dict(
         type='FusionHead',
         weights=dict(
             infrared_visible=dict(
-                structure=70.0, fidelity=30.0, edge=15.0, contrast=8.0, difference=3.0, intensity=10.0
+                structure=70.0, fidelity=30.0, edge=25.0, contrast=10.0, difference=3.0, intensity=10.0
             ),
             multi_focus=dict(truth=200.0, truth_structure=20.0),
-            multi_exposure=dict(
-                truth=60.0, truth_structure=10.0, exposure=15.0, edge=15.0, fidelity=10.0, structure=5.0
-            ),
+            multi_exposure=dict(truth=20.0, exposure=60.0, structure=30.0, edge=25.0, fidelity=20.0, brightness=40.0),
         ),
     ),
 )

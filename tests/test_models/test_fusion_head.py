@@ -32,6 +32,17 @@ def test_values_of_flat_images():
     )
 
 
+def test_brightness_is_compared_over_squares():
+    """Fused is the sources' mean, 0.4, but for a square of 0.8; detail that leaves a square's mean alone is free."""
+    x1, x2, fused = (torch.full((1, 3, 32, 48), value) for value in (0.2, 0.6, 0.4))
+    fused[..., ::2] += 0.1
+    fused[..., 1::2] -= 0.1
+    fused[..., :16, :16] += 0.4
+    head = FusionHead(dict(infrared_visible=dict(brightness=3.0)))
+    losses = head.loss(fused, x1, x2, samples('infrared_visible', number=1))
+    assert losses['loss_infrared_visible_brightness'].item() == pytest.approx(3 * 0.4 / 6, rel=1e-4)
+
+
 def test_values_against_the_truth_and_outside_of_the_range():
     fused = torch.full((2, 3, 48, 48), 1.1)
     truth = torch.full((3, 48, 48), 0.9)

@@ -21,6 +21,8 @@ from ..losses import (
     visual_fidelity,
 )
 
+#: Side of the squares whose mean brightness is compared.
+_BRIGHTNESS_WINDOW = 16
 #: Luma of ITU-R BT.601.
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -49,6 +51,11 @@ def _intensity(x1: Tensor, x2: Tensor, fused: Tensor) -> Tensor:
     return (fused - torch.maximum(x1, x2)).abs().mean(dim=(1, 2, 3))
 
 
+def _brightness(x1: Tensor, x2: Tensor, fused: Tensor) -> Tensor:
+    difference = F.avg_pool2d(fused - (x1 + x2) / 2, _BRIGHTNESS_WINDOW, ceil_mode=True)
+    return difference.abs().mean(dim=(1, 2, 3))
+
+
 def _exposure(x1: Tensor, x2: Tensor, fused: Tensor) -> Tensor:
     return 1 - exposure_fidelity(x1, x2, fused)
 
@@ -62,6 +69,7 @@ SOURCE_TERMS = dict(
     contrast=contrast_shortfall,
     difference=_difference,
     intensity=_intensity,
+    brightness=_brightness,
     exposure=_exposure,
 )
 #: Terms that compare the fused image with the truth of a generated pair.
@@ -75,8 +83,9 @@ class FusionHead(BaseModule):
     The network never learns the kind: only the choice of terms depends on it, in training. Terms of the lumas:
     ``structure`` (1 - mean SSIM with both sources), ``fidelity`` (1 - mean VIF), ``edge`` (1 - Qabf), ``gradient``
     (difference from the stronger gradient), ``contrast`` (local contrast that the better source has more),
-    ``difference`` (2 - SCD), ``intensity`` (difference from the brighter source), ``exposure`` (1 - MEF-SSIM). For
-    generated pairs, which bring ``gt_fused``: ``truth`` (L1 in RGB) and ``truth_structure`` (1 - SSIM in RGB).
+    ``difference`` (2 - SCD), ``intensity`` (difference from the brighter source), ``brightness`` (difference of the
+    mean over squares of 16 pixels from that of both sources), ``exposure`` (1 - MEF-SSIM). For generated pairs, which
+    bring ``gt_fused``: ``truth`` (L1 in RGB) and ``truth_structure`` (1 - SSIM in RGB).
     ``range``, always on, is 10 times what lies outside of [0, 1].
 
     Args:
