@@ -1,42 +1,12 @@
 # The second stage on a CPU: multi-modal decomposition of infrared-visible pairs beside decomposition of photos, from
 # the checkpoint of the first stage and with two small teachers; 10 epochs of 100 batches.
 _base_ = [
-    '../_base_/models/defusion-pp_nano.py',
+    '../_base_/models/defusion-pp_nano_mcud.py',
     '../_base_/datasets/photos_roadscene_msrs_mcud.py',
     '../_base_/default_runtime.py',
 ]
 
-encoder = dict(type='MAEViT', img_size=160, patch_size=16, embed_dims=192, depth=6, num_heads=6)
-model = dict(
-    target_generator=dict(degradations=('noise', 'blur', 'contrast')),
-    # The teacher of the first source, then that of the second.
-    teachers=[
-        dict(
-            type='FrozenEncoder',
-            encoder=encoder,
-            checkpoint='work_dirs/mae_vit-nano-p16_1xb64-30e_photos-160px/epoch_30.pth',
-            recipe='python tools/train.py configs/mae/mae_vit-nano-p16_1xb64-30e_photos-160px.py',
-            dtype='bfloat16',
-        ),
-        dict(
-            type='FrozenEncoder',
-            encoder=encoder,
-            checkpoint='work_dirs/mae_vit-nano-p16_1xb64-30e_infrared-160px/epoch_30.pth',
-            recipe='python tools/train.py configs/mae/mae_vit-nano-p16_1xb64-30e_infrared-160px.py',
-            dtype='bfloat16',
-        ),
-    ],
-    mcud_head=dict(
-        type='MCUDHead',
-        arch='nano',
-        teacher_dims=(192, 192),
-        # At the published weights of 1 the losses of photos, some ten times larger, decide every step.
-        source1_weight=30.0,
-        source2_weight=30.0,
-        consistency_weight=5.0,
-        kinds=('infrared_visible',),
-    ),
-)
+model = dict(target_generator=dict(degradations=('noise', 'blur', 'contrast')))
 
 max_epochs = 10
 optim_wrapper = dict(

@@ -18,7 +18,7 @@ class ProbeResult(NamedTuple):
     """How well the labels of places that the probe was not fitted to are read.
 
     Attributes:
-        cross_entropy: Mean over labels, with the weights of the classes.
+        cross_entropy: Mean over labels.
         iou: Intersection over union of each class in percent; NaN for one that is neither there nor predicted.
     """
 
@@ -47,7 +47,6 @@ def linear_probe(
     train: tuple[Tensor, Tensor],
     val: tuple[Tensor, Tensor],
     num_classes: int,
-    class_weight: Tensor | None = None,
     steps: int = 1500,
     seed: int = 0,
 ) -> ProbeResult:
@@ -57,7 +56,6 @@ def linear_probe(
         train: Features (M, D) and labels (M, k) of the places to fit.
         val: The same of those to score.
         num_classes: Number of classes.
-        class_weight: Weights of the classes in the cross entropy, (num_classes,); default one each.
         steps: Steps of AdamW with a rate that falls to 0, each on places drawn at random.
         seed: Seed of the draws.
 
@@ -68,22 +66,25 @@ def linear_probe(
     mean, std = features.mean(0), features.std(0) + 1e-6
     features, val_features = (features - mean) / std, (val_features - mean) / std
     linear = nn.Linear(features.size(1), labels.size(1) * num_classes)
-    for parameter in linear.parameters():
-        nn.init.zeros_(parameter)
+    nn.init.zeros_(linear.weight)
+    # From the frequencies of the classes on: steps are too few to find those of rare ones.
+    counts = torch.bincount(labels.flatten(), minlength=num_classes) + 1
+    with torch.no_grad():
+        linear.bias.copy_((counts / counts.sum()).log().repeat(labels.size(1)))
     optimizer = torch.optim.AdamW(linear.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, steps)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(steps):
         batch = torch.randint(len(features), (_BATCH_SIZE,), generator=generator)
         logits = linear(features[batch]).view(-1, num_classes)
-        loss = F.cross_entropy(logits, labels[batch].flatten(), weight=class_weight)
+        loss = F.cross_entropy(logits, labels[batch].flatten())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
     with torch.no_grad():
         logits, truth = linear(val_features).view(-1, num_classes), val_labels.flatten()
-        cross_entropy = F.cross_entropy(logits, truth, weight=class_weight).item()
+        cross_entropy = F.cross_entropy(logits, truth).item()
     predicted = logits.argmax(1)
     iou = []
     for index in range(num_classes):

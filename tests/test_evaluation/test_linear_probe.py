@@ -36,9 +36,10 @@ def test_labels_that_are_not_in_the_features_are_guessed_by_their_frequency():
     assert result.iou == pytest.approx([80, 0], abs=3)
 
 
-def test_weights_of_classes():
-    """A class of weight 0 is never predicted where the others are as likely."""
-    labels = torch.tensor([[0], [1]]).repeat(100, 1)
-    data = (torch.zeros(200, 1), labels)
-    result = linear_probe(data, data, num_classes=2, class_weight=torch.tensor([0.0, 1.0]), steps=20)
-    assert result.iou == [0.0, 50.0]
+def test_starts_from_the_frequencies():
+    """Features that say nothing: after a single step every label is still as likely as it is frequent."""
+    labels = torch.tensor([[0], [0], [0], [1]]).repeat(100, 1)
+    data = (torch.zeros(400, 1), labels)
+    result = linear_probe(data, data, num_classes=2, steps=1)
+    assert result.cross_entropy == pytest.approx(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25)), abs=1e-3)
+    assert result.iou == [75.0, 0.0]

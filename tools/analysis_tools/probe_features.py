@@ -37,7 +37,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--classes', nargs='+', default=['unlabelled', 'car', 'person'], help='names of labels from 0 on'
     )
-    parser.add_argument('--background-weight', type=float, default=0.3, help='weight of label 0 (default: %(default)s)')
     parser.add_argument('--out-types', nargs='+', choices=OUT_TYPES, default=list(OUT_TYPES), help='default all')
     parser.add_argument('--arch', default='nano', help='of the backbone (default: %(default)s)')
     parser.add_argument('--json', help='write the figures to this file')
@@ -93,9 +92,7 @@ def probe(args: argparse.Namespace, checkpoint: str, out_type: str) -> ProbeResu
     train, val = (
         extract(backbone, read_samples(args, names), len(args.classes)) for names in (args.train_names, args.val_names)
     )
-    weight = torch.ones(len(args.classes))
-    weight[0] = args.background_weight
-    return linear_probe(train, val, len(args.classes), weight)
+    return linear_probe(train, val, len(args.classes))
 
 
 def main() -> None:

@@ -1,0 +1,33 @@
+# nano with the losses of multi-modal decomposition and two small teachers, made by configs/mae.
+_base_ = 'defusion-pp_nano.py'
+
+encoder = dict(type='MAEViT', img_size=160, patch_size=16, embed_dims=192, depth=6, num_heads=6)
+model = dict(
+    # The teacher of the first source, then that of the second.
+    teachers=[
+        dict(
+            type='FrozenEncoder',
+            encoder=encoder,
+            checkpoint='work_dirs/mae_vit-nano-p16_1xb64-30e_photos-160px/epoch_30.pth',
+            recipe='python tools/train.py configs/mae/mae_vit-nano-p16_1xb64-30e_photos-160px.py',
+            dtype='bfloat16',
+        ),
+        dict(
+            type='FrozenEncoder',
+            encoder=encoder,
+            checkpoint='work_dirs/mae_vit-nano-p16_1xb64-30e_infrared-160px/epoch_30.pth',
+            recipe='python tools/train.py configs/mae/mae_vit-nano-p16_1xb64-30e_infrared-160px.py',
+            dtype='bfloat16',
+        ),
+    ],
+    mcud_head=dict(
+        type='MCUDHead',
+        arch='nano',
+        teacher_dims=(192, 192),
+        # At the published weights of 1 the losses of photos, some ten times larger, decide every step.
+        source1_weight=30.0,
+        source2_weight=30.0,
+        consistency_weight=5.0,
+        kinds=('infrared_visible',),
+    ),
+)
