@@ -30,6 +30,34 @@ def test_visual_fidelity_follows_the_metric(images):
     assert losses.visual_fidelity(luma(a), luma(a)).item() == pytest.approx(1, abs=0.08)
 
 
+def test_mutual_information_equals_the_metric_on_the_levels_of_its_histogram(images):
+    a, b, fused = (5 * np.rint(image / 5) for image in images)
+    shares = [functional.mutual_information(x, np.zeros_like(x), fused) / functional.entropy(x) for x in (a, b)]
+    for source, share in zip((a, b), shares, strict=True):
+        # A hundredth of a nat is added to the entropy.
+        assert losses.mutual_information(luma(source), luma(fused)).item() == pytest.approx(share, rel=5e-3)
+    assert losses.mutual_information(luma(a), luma(a)).item() == pytest.approx(1, abs=5e-3)
+    flat = torch.full((1, 1, 96, 128), 0.37)
+    assert losses.mutual_information(flat, luma(a)).item() == pytest.approx(0, abs=1e-3)
+
+
+def test_mutual_information_grows_along_its_slope():
+    generator = torch.Generator().manual_seed(0)
+    source = torch.rand(2, 1, 32, 32, generator=generator)
+    image = (0.5 * source + 0.5 * torch.rand(2, 1, 32, 32, generator=generator)).requires_grad_()
+    before = losses.mutual_information(source, image)
+    (slope,) = torch.autograd.grad(before.sum(), image)
+    after = losses.mutual_information(source, image + 1e-3 * slope / slope.abs().max())
+    assert (after > before).all()
+
+
+def test_the_slope_of_mutual_information_is_finite_on_black_and_white():
+    source = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(0)).round()
+    image = source.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(losses.mutual_information(source, image).sum(), image)
+    assert slope.isfinite().all()
+
+
 def test_difference_correlation_equals_the_metric(images):
     a, b, fused = images
     expected = functional.sum_of_correlations_of_differences(a, b, fused)

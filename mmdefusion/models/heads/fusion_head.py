@@ -16,6 +16,7 @@ from ..losses import (
     difference_correlation,
     edge_fidelity,
     exposure_fidelity,
+    mutual_information,
     ssim,
     strongest_gradient_error,
     visual_fidelity,
@@ -37,6 +38,10 @@ def _structure(x1: Tensor, x2: Tensor, fused: Tensor) -> Tensor:
 
 def _fidelity(x1: Tensor, x2: Tensor, fused: Tensor) -> Tensor:
     return 1 - (visual_fidelity(x1, fused) + visual_fidelity(x2, fused)) / 2
+
+
+def _information(x1: Tensor, x2: Tensor, fused: Tensor) -> Tensor:
+    return 1 - (mutual_information(x1, fused) + mutual_information(x2, fused)) / 2
 
 
 def _edge(x1: Tensor, x2: Tensor, fused: Tensor) -> Tensor:
@@ -64,6 +69,7 @@ def _exposure(x1: Tensor, x2: Tensor, fused: Tensor) -> Tensor:
 SOURCE_TERMS = dict(
     structure=_structure,
     fidelity=_fidelity,
+    information=_information,
     edge=_edge,
     gradient=strongest_gradient_error,
     contrast=contrast_shortfall,
@@ -81,7 +87,8 @@ class FusionHead(BaseModule):
     """Weighted losses of the fused image of a pair, chosen by the kind of the pair.
 
     The network never learns the kind: only the choice of terms depends on it, in training. Terms of the lumas:
-    ``structure`` (1 - mean SSIM with both sources), ``fidelity`` (1 - mean VIF), ``edge`` (1 - Qabf), ``gradient``
+    ``structure`` (1 - mean SSIM with both sources), ``fidelity`` (1 - mean VIF), ``information`` (1 - mean share of
+    the sources' entropy that is mutual information with the fused image), ``edge`` (1 - Qabf), ``gradient``
     (difference from the stronger gradient), ``contrast`` (local contrast that the better source has more),
     ``difference`` (2 - SCD), ``intensity`` (difference from the brighter source), ``brightness`` (difference of the
     mean over squares of 16 pixels from that of both sources), ``exposure`` (1 - MEF-SSIM). For generated pairs, which

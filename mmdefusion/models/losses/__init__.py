@@ -6,6 +6,7 @@ from .fusion_quality import (
     difference_correlation,
     edge_fidelity,
     exposure_fidelity,
+    mutual_information,
     strongest_gradient_error,
     visual_fidelity,
 )
@@ -16,6 +17,7 @@ __all__ = [
     'difference_correlation',
     'edge_fidelity',
     'exposure_fidelity',
+    'mutual_information',
     'ssim',
     'strongest_gradient_error',
     'visual_fidelity',
