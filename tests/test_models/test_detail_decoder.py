@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mmdefusion.models import DeFusionDecoder, DeFusionViT
-from mmdefusion.models.layers import TokenGrid, forward_gradient, get_arch, solve_screened_poisson
+from mmdefusion.models.layers import Gradient, TokenGrid, forward_gradient, get_arch, solve_screened_poisson, strips
 from mmdefusion.models.necks import DetailDecoder, detail_decoder
 from mmdefusion.registry import MODELS
 from mmdefusion.testing import TINY_ARCH, tiny_model_cfg
@@ -30,7 +30,7 @@ def decode(decoder, x1, x2):
     return decoder(torch.zeros(len(x1), grid.num_tokens, 16), grid, x1, x2)
 
 
-@pytest.mark.parametrize('patch_size', [1, 4, 16])
+@pytest.mark.parametrize('patch_size', [2, 4, 16])
 def test_starts_with_the_mean_brightness_and_the_stronger_detail(patch_size):
     decoder = DetailDecoder(get_arch({**ARCH, 'patch_size': patch_size}), 3)
     x1, x2 = torch.full((2, 3, 32, 48), 0.2), torch.full((2, 3, 32, 48), 0.6)
@@ -61,28 +61,27 @@ def test_exchanging_the_sources_changes_nothing():
 
 def test_the_base_query_asks_for_a_sources_brightness():
     """With a query along the keys, which here are each source's red at the coarsest level, the weight is as by hand."""
-    decoder = DetailDecoder(get_arch({**ARCH, 'patch_size': 1}), 3)
+    decoder = DetailDecoder(get_arch({**ARCH, 'patch_size': 2}), 3)
     x1, x2 = torch.full((1, 3, 16, 16), 0.7), torch.zeros(1, 3, 16, 16)
-    stem = decoder.stem.convs[0]
     with torch.no_grad():
-        for conv in (stem[0], stem[2]):
+        for conv in (layers[index] for layers in decoder.stem.convs for index in (0, 2)):
             conv.weight.zero_()
             conv.weight[:, 0, 1, 1] = 1  # every key is the source's first channel, normalised, where that is positive
         decoder.base_query.bias.fill_(0.05)
     key1 = (0.7 - 0.485) / 0.229  # ImageNet's statistics of red; the second source's is negative and cut off
-    expected = 0.35 + math.tanh(4 * 0.05 * key1 / 4**0.5) * 0.7
+    expected = 0.35 + math.tanh(8 * 0.05 * key1 / 8**0.5) * 0.7
     torch.testing.assert_close(decode(decoder, x1, x2), torch.full_like(x1, expected), rtol=1e-4, atol=1e-5)
 
 
 def test_the_gradient_query_outvotes_the_stronger_detail(monkeypatch):
-    decoder = DetailDecoder(get_arch({**ARCH, 'patch_size': 1}), 3)
+    decoder = DetailDecoder(get_arch({**ARCH, 'patch_size': 2}), 3)
     x1, x2 = torch.full((2, 1, 3, 32, 32), 0.5)
     x1[..., ::2] += 0.05
     x2[..., ::2, :] += 0.2
 
     # The base is asked first, then the gradient: the mean of both, and all of the first.
     answers = iter([0.0, 99.0])
-    monkeypatch.setattr(detail_decoder, '_preference', lambda query, keys: torch.full((1, 1, 32, 32), next(answers)))
+    monkeypatch.setattr(detail_decoder, '_preference', lambda query, keys: torch.full_like(query[:, :1], next(answers)))
     fused = decode(decoder, x1, x2)
     assert (fused[..., ::2] - fused[..., 1::2]).mean().item() == pytest.approx(0.05, abs=0.002)
     assert (fused[..., ::2, :] - fused[..., 1::2, :]).mean().item() == pytest.approx(0, abs=0.01)
@@ -94,9 +93,31 @@ def test_amplification_and_residual():
     image = torch.rand(1, 3, 20, 24)
     with torch.no_grad():
         decoder.residual.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 2.0]))
-    expected = solve_screened_poisson(math.exp(0.2) * forward_gradient(image), image, 16**-2)
+    gradient = Gradient(*(math.exp(0.2) * part for part in forward_gradient(image)))
+    expected = solve_screened_poisson(gradient, image, 16**-2)
     expected[:, 0] += 0.1
     torch.testing.assert_close(decode(decoder, image, image), expected, rtol=0, atol=1e-5)
+
+
+def test_gray_sources_as_colours():
+    """Equal channels share one solution; colours that differ by nothing that counts get the same image."""
+    model = MODELS.build(tiny_model_cfg(detail_dims=4)).eval()
+    awake(model.neck.fused.detail)
+    x1, x2 = torch.rand(2, 1, 1, 24, 32).expand(-1, -1, 3, -1, -1)
+    with torch.no_grad():
+        gray = model.decode_fused(x1, x2)
+        colours = model.decode_fused(x1, x2 + torch.tensor([1e-6, 0, 0]).view(3, 1, 1))
+    torch.testing.assert_close(colours, gray, rtol=1e-3, atol=1e-3)
+
+
+def test_strips_of_a_large_image_give_what_the_whole_gives(monkeypatch):
+    model = MODELS.build(tiny_model_cfg(detail_dims=4)).eval()
+    awake(model.neck.fused.detail)
+    x1, x2 = torch.rand(2, 1, 3, 96, 40)
+    with torch.no_grad():
+        whole = model.decode_fused(x1, x2)
+        monkeypatch.setattr(strips, '_STRIP_PIXELS', 16 * 40)
+        torch.testing.assert_close(model.decode_fused(x1, x2), whole)
 
 
 def test_keeps_full_precision_under_autocast_and_detail_of_the_sources():
@@ -126,6 +147,7 @@ def test_fused_alone_equals_fused_among_all_parts():
     torch.testing.assert_close(model.decode_fused(x1, x2), model.decode(x1, x2).fused)
 
 
-def test_patch_size_must_be_a_power_of_two():
-    with pytest.raises(ValueError, match='detail_dims needs a patch_size that is a power of two, got 6'):
-        get_arch({**ARCH, 'patch_size': 6})
+@pytest.mark.parametrize('patch_size', [1, 6])
+def test_patch_size_must_be_a_power_of_two(patch_size):
+    with pytest.raises(ValueError, match=f'a patch_size that is a power of two from 2 on, got {patch_size}'):
+        get_arch({**ARCH, 'patch_size': patch_size})

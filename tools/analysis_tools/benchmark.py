@@ -101,7 +101,7 @@ class Benchmark:
             self.fuse = FusionInferencer(
                 cfg, str(weights), args.device, show_progress=False, memory_budget=float('inf')
             )
-        self.network = FusedOnly(self.fuse.model)
+        self.network = FusedOnly(self.fuse.model).requires_grad_(False)
         self.products = {
             name: matrix_product(dtype, args.device)
             for name, dtype in (('bfloat16', torch.bfloat16), ('float32', torch.float32))
@@ -133,8 +133,21 @@ class Benchmark:
         return call
 
     def sources(self, width: int, height: int) -> tuple[Tensor, Tensor]:
-        """A pair of random images."""
-        return tuple(torch.rand(2, 1, 3, height, width, device=self.args.device))
+        """A pair of random lumas, which fusion works on unless it is told otherwise."""
+        return tuple(torch.rand(2, 1, 1, height, width, device=self.args.device).expand(-1, -1, 3, -1, -1).contiguous())
+
+    def autocast(self) -> torch.autocast:
+        """Where the network runs in its own type."""
+        return torch.autocast(self.device, self.dtype or torch.bfloat16, enabled=self.dtype is not None)
+
+    def flops(self, sources: tuple[Tensor, Tensor]) -> int:
+        """Floating-point operations of the network, without the rows that inference in strips repeats."""
+
+        def call() -> None:
+            with torch.enable_grad(), self.autocast():
+                self.network(*sources)
+
+        return count_flops(call)
 
     def size(self, width: int, height: int) -> dict:
         """Latency, throughput, share of the matrix rate, peak memory and the ratio to the convolution stack."""
@@ -142,7 +155,7 @@ class Benchmark:
         stack = ConvStack().eval().to(self.args.device)
         network, plain = (self.run(self.network, sources, dtype) for dtype in (self.dtype, None))
         conv = self.run(stack, sources, None)
-        flops = count_flops(network)
+        flops = self.flops(sources)
         images = tuple(
             np.random.default_rng(index).integers(0, 256, (height, width, 3), dtype=np.uint8) for index in (1, 2)
         )
@@ -176,7 +189,7 @@ class Benchmark:
 
         @torch.no_grad()
         def convert() -> Callable:
-            with torch.autocast(self.device, self.dtype or torch.bfloat16, enabled=self.dtype is not None):
+            with self.autocast():
                 return make(self.network, sources)
 
         expected = eager()
@@ -204,7 +217,7 @@ class Benchmark:
             samples.append(sample.to(self.args.device))
 
         def step() -> None:
-            with torch.autocast(self.device, self.dtype or torch.bfloat16, enabled=self.dtype is not None):
+            with self.autocast():
                 losses = model.loss(photos, samples)
             sum(losses.values()).backward()
             optimizer.step()

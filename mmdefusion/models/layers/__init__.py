@@ -3,8 +3,9 @@
 
 from .arch import ARCHS, FusionArch, get_arch
 from .decomposition import CommonUniqueDecomposition, DecomposedTokens, FeatureFusion, gather_tokens
-from .gradient_domain import divergence, forward_gradient, solve_screened_poisson
+from .gradient_domain import Gradient, divergence, forward_gradient, solve_screened_poisson
 from .masking import draw_visible, fill_masked
+from .strips import in_strips
 from .token_grid import (
     TokenGrid,
     WindowShift,
@@ -26,6 +27,7 @@ __all__ = [
     'DecomposedTokens',
     'FeatureFusion',
     'FusionArch',
+    'Gradient',
     'Mlp',
     'TokenGrid',
     'WindowShift',
@@ -36,6 +38,7 @@ __all__ = [
     'forward_gradient',
     'gather_tokens',
     'get_arch',
+    'in_strips',
     'patchify',
     'reflect_pad',
     'sincos_positions',

@@ -44,8 +44,8 @@ class FusionArch:
                 f'embed_dims must be divisible by 4 (positions), num_heads and cross_heads, got {self.embed_dims}, '
                 f'{self.num_heads} and {self.cross_heads}'
             )
-        if self.detail_dims and self.patch_size & (self.patch_size - 1):
-            raise ValueError(f'detail_dims needs a patch_size that is a power of two, got {self.patch_size}')
+        if self.detail_dims and (self.patch_size < 2 or self.patch_size & (self.patch_size - 1)):
+            raise ValueError(f'detail_dims needs a patch_size that is a power of two from 2 on, got {self.patch_size}')
 
 
 #: ``tiny`` is the published network (ViT-T/16). ``nano`` trains and runs on a CPU: attention in windows of 25 tokens

@@ -4,23 +4,33 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def forward_gradient(image: Tensor) -> Tensor:
-    """Differences to the next pixel along x and along y, 0 at the last one: (..., H, W) -> (2, ..., H, W)."""
-    along_x = F.pad(image.diff(dim=-1), (0, 1))
-    along_y = F.pad(image.diff(dim=-2), (0, 0, 0, 1))
-    return torch.stack([along_x, along_y])
+class Gradient(NamedTuple):
+    """Differences to the next pixel.
+
+    Attributes:
+        x: Along rows, (..., H, W - 1).
+        y: Along columns, (..., H - 1, W).
+    """
+
+    x: Tensor
+    y: Tensor
 
 
-def divergence(gradient: Tensor) -> Tensor:
-    """Minus the adjoint of :func:`forward_gradient`: (2, ..., H, W) -> (..., H, W)."""
-    along_x, along_y = gradient
-    return along_x - F.pad(along_x[..., :-1], (1, 0)) + along_y - F.pad(along_y[..., :-1, :], (0, 0, 1, 0))
+def forward_gradient(image: Tensor) -> Gradient:
+    """Differences between each pixel of an image (..., H, W) and the next one."""
+    return Gradient(image.diff(dim=-1), image.diff(dim=-2))
+
+
+def divergence(gradient: Gradient) -> Tensor:
+    """Minus the adjoint of :func:`forward_gradient`: (..., H, W)."""
+    return F.pad(gradient.x, (1, 1)).diff(dim=-1) + F.pad(gradient.y, (0, 0, 1, 1)).diff(dim=-2)
 
 
 def _twiddles(size: int, sign: int, like: Tensor) -> Tensor:
@@ -55,7 +65,7 @@ def _eigenvalues(size: int, like: Tensor) -> Tensor:
     return 2 - 2 * torch.cos(math.pi / size * torch.arange(size, device=like.device, dtype=like.dtype))
 
 
-def solve_screened_poisson(gradient: Tensor, base: Tensor, screening: float) -> Tensor:
+def solve_screened_poisson(gradient: Gradient, base: Tensor, screening: float) -> Tensor:
     r"""The image whose gradient is close to a wanted one and whose coarse brightness is that of a base.
 
     It minimises :math:`|\nabla f - g|^2 + \lambda (f - m)^2` over all images f, exactly, with mirrored borders. What
@@ -65,7 +75,7 @@ def solve_screened_poisson(gradient: Tensor, base: Tensor, screening: float) -> 
     problems", ECCV 2008.
 
     Args:
-        gradient: g, as of :func:`forward_gradient`, (2, N, C, H, W), float32.
+        gradient: g, as of :func:`forward_gradient`, float32.
         base: m, (N, C, H, W), float32.
         screening: :math:`\lambda`, more than 0.
 
@@ -74,7 +84,9 @@ def solve_screened_poisson(gradient: Tensor, base: Tensor, screening: float) -> 
     """
     eigenvalues = _eigenvalues(base.size(-2), base)[:, None] + _eigenvalues(base.size(-1), base)
     # Of the difference from the base, which is small and loses little to rounding.
-    missing = divergence(gradient - forward_gradient(base))
+    missing = divergence(
+        Gradient(*(wanted - own for wanted, own in zip(gradient, forward_gradient(base), strict=True)))
+    )
 
     def solve(plane: Tensor) -> Tensor:
         spectrum = dct(dct(plane).mT).mT / (screening + eigenvalues)

@@ -43,7 +43,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, dropout:
     if mask is not None:
         bias = torch.zeros_like(mask, dtype=scores.dtype).masked_fill_(~mask, float('-inf'))
         scores = (scores.unflatten(0, (-1, mask.size(0))) + bias[:, None]).flatten(0, 1)
-    weights = scores.softmax(dim=-1)
+    # Few values in bfloat16 take PyTorch's softmax three times as long as in float32.
+    weights = scores.softmax(dim=-1, dtype=torch.float32).to(v.dtype)
     if dropout:
         weights = F.dropout(weights, dropout)
     return weights @ v

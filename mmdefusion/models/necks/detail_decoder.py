@@ -7,7 +7,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import FusionArch, TokenGrid, forward_gradient, reflect_pad, solve_screened_poisson, unpatchify
+from ..layers import (
+    FusionArch,
+    Gradient,
+    TokenGrid,
+    forward_gradient,
+    in_strips,
+    reflect_pad,
+    solve_screened_poisson,
+    unpatchify,
+)
 from ..layers.statistics import channel_statistics
 
 #: Keeps the residual's weights, which read large features, from moving faster than all others.
@@ -39,13 +48,28 @@ def _preference(query: Tensor, keys: Tensor) -> Tensor:
     return (query * (key1 - key2)).sum(dim=1, keepdim=True).float() * key1.size(1) ** -0.5
 
 
+def _windowed_sum(plane: Tensor, dim: int) -> Tensor:
+    """Sums of ``_STRENGTH_WINDOW`` neighbours along a dimension, zeros beyond the border."""
+    half = _STRENGTH_WINDOW // 2
+    padded = F.pad(plane, (half, half) if dim == -1 else (0, 0, half, half))
+    # A tenth of the time of PyTorch's average pooling.
+    return sum(padded.narrow(dim, offset, plane.size(dim)) for offset in range(_STRENGTH_WINDOW))
+
+
 def _strength(image: Tensor) -> Tensor:
     """Logarithm of the mean energy of the gradient around each pixel, (N, C, H, W) -> (N, 1, H, W)."""
-    energy = forward_gradient(image).square().sum(0).mean(1, keepdim=True)
+    along_x, along_y = (part.square().mean(1, keepdim=True) for part in forward_gradient(image))
+    energy = F.pad(along_x, (0, 1)) + F.pad(along_y, (0, 0, 0, 1))
     # Zeros beyond the border enter both sources' means alike. Rows, then columns: half the time of a square.
-    half = _STRENGTH_WINDOW // 2
-    energy = F.avg_pool2d(energy, (1, _STRENGTH_WINDOW), stride=1, padding=(0, half))
-    return (F.avg_pool2d(energy, (_STRENGTH_WINDOW, 1), stride=1, padding=(half, 0)) + _WEAK_ENERGY).log()
+    mean = _windowed_sum(_windowed_sum(energy, -1), -2) / _STRENGTH_WINDOW**2
+    return (mean + _WEAK_ENERGY).log()
+
+
+def _is_gray(images: Tensor) -> bool:
+    """Whether all channels are equal; not asked where gradients or graphs would depend on the answer."""
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return False
+    return all(torch.equal(images[:, 0], images[:, channel]) for channel in range(1, images.size(1)))
 
 
 class ResidualConv(nn.Module):
@@ -78,12 +102,17 @@ class DetailStem(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """(N, C, H, W) -> (N, dims * (i + 1), H / 2**i, W / 2**i) for each level i."""
-        features = []
-        for conv in self.convs:
-            image = conv(image)
-            features.append(image)
-            image = image.relu()
+        finest, image = in_strips(self._finest, [image], halo=4)
+        features = [finest]
+        for level, conv in enumerate(self.convs[1:]):
+            features.append((conv if level else conv[1:])(image))
+            image = features[-1].relu()
         return features
+
+    def _finest(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The finest level and the first layer of the next one."""
+        finest = self.convs[0](image.contiguous(memory_format=torch.channels_last))
+        return finest, self.convs[1][0](finest.relu())
 
 
 class DetailDecoder(nn.Module):
@@ -155,22 +184,35 @@ class DetailDecoder(nn.Module):
         x = unpatchify(self.context(tokens), grid, self.token_scale)
         x = x[..., : rows * self.token_scale, : columns * self.token_scale]
         x = x.contiguous(memory_format=torch.channels_last)
-        for level in reversed(range(self.levels + 1)):
+        for level in reversed(range(1, self.levels + 1)):
             x = self.refine[level](x + torch.maximum(*features[level].chunk(2))).relu_()
             if level == self.levels:
                 brightness = _preference(self.base_query(x), features[level])
-            if level:
+            if level > 1:
                 x = self.up[level - 1](x)
-        detail = _preference(self.gradient_query(x), features[0])
-        residual, amplification = (_RESIDUAL_SCALE * self.residual(x).float()).split([x1.size(1), 1], dim=1)
+        detail, residual, amplification = in_strips(self._finest, [x, features[0]], halo=2, step=1)
+        # One plane stands for three equal ones.
+        planes = sources[:, :1] if _is_gray(sources) else sources
         with torch.autocast(x1.device.type, enabled=False):
-            fused = self._blend(*sources.chunk(2), brightness, detail, amplification.exp()) + residual
+            fused = self._blend(*planes.chunk(2), brightness, detail, amplification.exp()) + residual
         return fused[..., :height, :width]
+
+    def _finest(self, x: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Preference for the first source's gradient, residual and amplification at full resolution."""
+        x = self.up[0](x)
+        x = self.refine[0](x + torch.maximum(*features.chunk(2))).relu_()
+        detail = _preference(self.gradient_query(x), features)
+        residual = _RESIDUAL_SCALE * self.residual(x).float()
+        return detail, residual[:, :-1], residual[:, -1:]
 
     def _blend(self, x1: Tensor, x2: Tensor, brightness: Tensor, detail: Tensor, amplification: Tensor) -> Tensor:
         mean, half_difference = (x1 + x2) / 2, (x1 - x2) / 2
         coarse = 2 * brightness.tanh() * F.avg_pool2d(half_difference, 2**self.levels)
         base = mean + F.interpolate(coarse, size=x1.shape[-2:], mode='bilinear', align_corners=False)
         weight = (detail + self.strength_scale * (_strength(x1) - _strength(x2))).tanh()
-        gradient = amplification * (forward_gradient(mean) + weight * forward_gradient(half_difference))
+        of_mean, of_difference = forward_gradient(mean), forward_gradient(half_difference)
+        gradient = Gradient(
+            x=amplification[..., :-1] * (of_mean.x + weight[..., :-1] * of_difference.x),
+            y=amplification[..., :-1, :] * (of_mean.y + weight[..., :-1, :] * of_difference.y),
+        )
         return solve_screened_poisson(gradient, base, SCREENING_LENGTH**-2)
