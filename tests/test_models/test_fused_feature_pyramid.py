@@ -52,6 +52,17 @@ def test_each_level_is_made_of_the_map_alone():
     torch.testing.assert_close(fine, norm(up(F.gelu(norm(up(x, neck.levels[0][0]))), neck.levels[0][3])))
 
 
+def test_each_channel_is_scaled_on_its_own_first():
+    x = torch.randn(2, 8, 6, 5) * 10.0 ** torch.arange(-4, 4).view(8, 1, 1) + 3
+    neck = FusedFeaturePyramid(8, out_strides=(16,), norm_cfg=dict(type='BN'))
+    seen = []
+    neck.levels[0].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    neck([x])
+    torch.testing.assert_close(seen[0].mean(dim=(0, 2, 3)), torch.zeros(8), rtol=0, atol=1e-2)
+    # BN adds 1e-5 to the variance, which the quietest channels notice.
+    torch.testing.assert_close(seen[0].std(dim=(0, 2, 3))[3:], torch.ones(5), rtol=0, atol=0.05)
+
+
 def test_fewer_channels_in_every_level():
     """Places that are alike are alike in every level, so only the channels' own arithmetic is left."""
     neck, x = FusedFeaturePyramid(8, out_channels=6), torch.randn(1, 8, 1, 1).expand(1, 8, 4, 4)

@@ -43,7 +43,7 @@ class Task(NamedTuple):
 
 TASKS = {
     'seg': Task(
-        'mmseg/evidence/defusion-nano_segformer-head_1xb4-320_msrs-pseudo-480x640',
+        'mmseg/evidence/defusion-nano_fcn_1xb4-320_msrs-pseudo-480x640',
         {'mIoU': 'agreement, mIoU %', 'mAcc': 'mean class accuracy %', 'aAcc': 'pixel accuracy %'},
         1.0,
         'Agreement with MFNet pseudo-labels, not quality on MSRS: 89 pairs for training, 31 for validation, both parts '
@@ -51,7 +51,7 @@ TASKS = {
         dict(with_labels=False),
     ),
     'det': Task(
-        'mmdet/evidence/retinanet_defusion-nano_1xb4-12e_msrs-pseudo-240x320',
+        'mmdet/evidence/retinanet_defusion-nano_1xb4-12e_msrs-pseudo-480x640',
         {'coco/bbox_mAP_50': 'AP50 %', 'coco/bbox_mAP': 'AP %'},
         100.0,
         'Persons and cars: trained on boxes around MFNet pseudo-labels of 89 pairs of MSRS, tested on the official '

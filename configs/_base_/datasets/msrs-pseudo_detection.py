@@ -12,13 +12,15 @@
 # Only data_root has to be set where the data lie elsewhere: the metric takes its boxes from the dataset.
 data_root = 'data/MSRS_pseudo/'
 metainfo = dict(classes=('person', 'car'), palette=[(220, 20, 60), (0, 0, 230)])
-img_scale = (320, 240)
+img_scale = (640, 480)
+crop_size = (240, 320)
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='mmdefusion.LoadPairedImage'),
     dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='RandomResize', scale=img_scale, ratio_range=(0.8, 1.25), keep_ratio=True),
+    dict(type='RandomResize', scale=img_scale, ratio_range=(0.75, 1.5), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=crop_size, allow_negative_crop=True),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),
 ]

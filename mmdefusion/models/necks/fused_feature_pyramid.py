@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch.nn.functional as F
+from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -41,6 +42,9 @@ class FusedFeaturePyramid(BaseModule):
         out_strides: The same for each level; each is ``in_stride`` times or divided by a power of two.
         out_channels: Channels E of every level; as many as the map has if None. Fewer make the concatenated parts of a
             pair affordable.
+        norm_cfg: Norm of the map before the levels, ``dict(type='BN')`` or ``dict(type='SyncBN')``. Pretrained tokens
+            vary a thousand times more along some channels than along others, and a short training does not find what
+            the quiet ones say unless each channel is scaled on its own. None: the map as it is.
         init_cfg: As for any ``BaseModule``.
 
     Raises:
@@ -53,9 +57,11 @@ class FusedFeaturePyramid(BaseModule):
         in_stride: int = 16,
         out_strides: Sequence[int] = (4, 8, 16, 32),
         out_channels: int | None = None,
+        norm_cfg: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        self.norm = build_norm_layer(norm_cfg, in_channels)[1] if norm_cfg else nn.Identity()
         self.levels = nn.ModuleList(
             _make_level(in_channels, out_channels or in_channels, in_stride, out_stride) for out_stride in out_strides
         )
@@ -78,7 +84,8 @@ class FusedFeaturePyramid(BaseModule):
         """
         if len(maps) != 1:
             raise ValueError(f'FusedFeaturePyramid takes one map, got {len(maps)}')
-        return tuple(level(maps[0]) for level in self.levels)
+        x = self.norm(maps[0])
+        return tuple(level(x) for level in self.levels)
 
 
 def _make_level(in_channels: int, out_channels: int, in_stride: int, out_stride: int) -> nn.Sequential:

@@ -1,8 +1,16 @@
 # The visible image alone, random weights: stock preprocessor, pipelines without LoadPairedImage.
-_base_ = './retinanet_defusion-nano_1xb4-12e_msrs-pseudo-240x320.py'
+_base_ = './defusion-nano_fcn_1xb4-320_msrs-pseudo-480x640.py'
 
 model = dict(
-    data_preprocessor=dict(type='DetDataPreprocessor', mean=[0.0] * 3, std=[255.0] * 3),
+    data_preprocessor=dict(
+        _delete_=True,
+        type='SegDataPreProcessor',
+        mean=[0.0] * 3,
+        std=[255.0] * 3,
+        bgr_to_rgb=True,
+        size=_base_.crop_size,
+        test_cfg=dict(size_divisor=32),
+    ),
     backbone=dict(num_sources=1),
 )
 train_pipeline = [step for step in _base_.train_pipeline if step['type'] != 'mmdefusion.LoadPairedImage']

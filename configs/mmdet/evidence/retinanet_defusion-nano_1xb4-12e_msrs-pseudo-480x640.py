@@ -9,10 +9,17 @@ _base_ = [
 norm_cfg = dict(type='GN', num_groups=8)
 model = dict(
     data_preprocessor=dict(type='mmdefusion.PairedDetDataPreprocessor', mean=[0.0] * 6, std=[255.0] * 6),
-    backbone=dict(_delete_=True, type='mmdefusion.DeFusionViT', arch='nano', num_sources=2),
+    backbone=dict(_delete_=True, type='mmdefusion.DeFusionViT', arch='nano', num_sources=2, out_type='concat'),
+    # Channels scaled one by one, as linear probes of masked autoencoders do: those of pretrained tokens differ by orders.
     neck=[
-        dict(type='mmdefusion.FusedFeaturePyramid', in_channels=192, out_strides=(8, 16, 32)),
-        dict(type='FPN', in_channels=[192] * 3, out_channels=64, num_outs=3, norm_cfg=norm_cfg),
+        dict(
+            type='mmdefusion.FusedFeaturePyramid',
+            in_channels=4 * 192,
+            out_channels=128,
+            out_strides=(8, 16, 32),
+            norm_cfg=dict(type='BN'),
+        ),
+        dict(type='FPN', in_channels=[128] * 3, out_channels=64, num_outs=3, norm_cfg=norm_cfg),
     ],
     bbox_head=dict(
         num_classes=2,
@@ -20,7 +27,7 @@ model = dict(
         feat_channels=64,
         stacked_convs=2,
         norm_cfg=norm_cfg,
-        anchor_generator=dict(octave_base_scale=2, ratios=[0.5, 1.0, 2.5], strides=[8, 16, 32]),
+        anchor_generator=dict(octave_base_scale=4, ratios=[0.5, 1.0, 2.5], strides=[8, 16, 32]),
     ),
 )
 

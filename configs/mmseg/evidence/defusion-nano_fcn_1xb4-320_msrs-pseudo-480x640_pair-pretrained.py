@@ -1,5 +1,5 @@
 # Both images, weights of pretraining on photos (CUD and MFM).
-_base_ = './retinanet_defusion-nano_1xb4-12e_msrs-pseudo-240x320.py'
+_base_ = './defusion-nano_fcn_1xb4-320_msrs-pseudo-480x640.py'
 
 pretrained = 'work_dirs/defusion-pp_nano/weights.pth'
 model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=pretrained, prefix='backbone.')))

@@ -1,2 +1,0 @@
-# Both images, random weights.
-_base_ = './defusion-nano_segformer-head_1xb4-320_msrs-pseudo-480x640.py'
