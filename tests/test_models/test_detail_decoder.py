@@ -99,6 +99,15 @@ def test_amplification_and_residual():
     torch.testing.assert_close(decode(decoder, image, image), expected, rtol=0, atol=1e-5)
 
 
+def test_the_maximum_passes_gradients_to_the_larger_one():
+    x1 = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    x2 = torch.tensor([2.0, 2.0, 1.0], requires_grad=True)
+    larger = detail_decoder._Maximum.apply(x1, x2)
+    assert larger.tolist() == [2, 2, 3]
+    larger.backward(torch.tensor([10.0, 20.0, 30.0]))
+    assert (x1.grad.tolist(), x2.grad.tolist()) == ([0, 0, 30], [10, 20, 0])
+
+
 def test_gray_sources_as_colours():
     """Equal channels share one solution; colours that differ by nothing that counts get the same image."""
     model = MODELS.build(tiny_model_cfg(detail_dims=4)).eval()

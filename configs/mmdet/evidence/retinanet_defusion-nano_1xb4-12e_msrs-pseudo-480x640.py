@@ -10,7 +10,7 @@ norm_cfg = dict(type='GN', num_groups=8)
 model = dict(
     data_preprocessor=dict(type='mmdefusion.PairedDetDataPreprocessor', mean=[0.0] * 6, std=[255.0] * 6),
     backbone=dict(_delete_=True, type='mmdefusion.DeFusionViT', arch='nano', num_sources=2, out_type='concat'),
-    # Channels scaled one by one, as linear probes of masked autoencoders do: those of pretrained tokens differ by orders.
+    # Each channel scaled on its own, as linear probes of masked autoencoders do: spreads of tokens differ by orders.
     neck=[
         dict(
             type='mmdefusion.FusedFeaturePyramid',

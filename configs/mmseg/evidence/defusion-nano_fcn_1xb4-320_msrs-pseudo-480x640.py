@@ -9,7 +9,7 @@ model = dict(
     ),
     # All parts of the decomposition: a linear map of them agrees better than one of the fused features alone.
     backbone=dict(type='mmdefusion.DeFusionViT', arch='nano', num_sources=2, out_type='concat'),
-    # Channels scaled one by one, as linear probes of masked autoencoders do: those of pretrained tokens differ by orders.
+    # Each channel scaled on its own, as linear probes of masked autoencoders do: spreads of tokens differ by orders.
     neck=dict(
         type='mmdefusion.FusedFeaturePyramid',
         in_channels=4 * 192,

@@ -1,6 +1,6 @@
 # Second stage and unsupervised adaptation at once, on a CPU, from the checkpoint of pretraining: tokens learn from the
 # teachers of multi-modal decomposition, the fused image from real and generated pairs. One network for
-# infrared-visible, multi-focus and multi-exposure pairs, 22 epochs of 100 batches.
+# infrared-visible, multi-focus and multi-exposure pairs, 20 epochs of 100 batches.
 _base_ = [
     '../_base_/models/defusion-pp_nano_mcud.py',
     '../_base_/datasets/photos_roadscene_msrs_fusion.py',
@@ -13,15 +13,29 @@ model = dict(
         type='FusionHead',
         weights=dict(
             infrared_visible=dict(
-                structure=70.0, fidelity=30.0, edge=25.0, contrast=10.0, difference=3.0, intensity=10.0
+                structure=70.0,
+                fidelity=40.0,
+                information=40.0,
+                edge=35.0,
+                contrast=10.0,
+                difference=3.0,
+                intensity=10.0,
             ),
             multi_focus=dict(truth=200.0, truth_structure=20.0),
-            multi_exposure=dict(truth=20.0, exposure=60.0, structure=30.0, edge=25.0, fidelity=20.0, brightness=40.0),
+            multi_exposure=dict(
+                truth=20.0,
+                exposure=80.0,
+                structure=30.0,
+                edge=30.0,
+                information=30.0,
+                fidelity=20.0,
+                brightness=20.0,
+            ),
         ),
     ),
 )
 
-max_epochs = 22
+max_epochs = 20
 optim_wrapper = dict(
     type='AutocastOptimWrapper',
     dtype='bfloat16',
@@ -33,7 +47,7 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=50),
     dict(type='CosineAnnealingLR', by_epoch=True, T_max=max_epochs, eta_min=1e-5, convert_to_iter_based=True),
 ]
-train_cfg = dict(type='ResumableTrainLoop', max_epochs=max_epochs, val_interval=2)
+train_cfg = dict(type='ResumableTrainLoop', max_epochs=max_epochs, val_interval=4)
 # Validation in bfloat16 as well.
 val_cfg = dict(type='ValLoop', fp16=True)
 test_cfg = dict(type='TestLoop', fp16=True)
