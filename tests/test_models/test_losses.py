@@ -2,11 +2,23 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from mmdefusion.models import DeFusionHead
 from mmdefusion.models.losses import ssim
+from mmdefusion.models.losses.filters import gaussian_kernel, smooth
 from mmdefusion.models.necks import Decomposition
 from mmdefusion.models.target_generators import CUDTargets
+
+
+def test_smooth_equals_a_convolution_and_has_its_gradient():
+    kernel = gaussian_kernel(5, 1.0)
+    assert kernel == pytest.approx([0.05449, 0.24420, 0.40262, 0.24420, 0.05449], abs=1e-5)
+    image = torch.rand(2, 3, 9, 12, dtype=torch.float64, requires_grad=True)
+    square = torch.outer(*torch.tensor([kernel, kernel], dtype=torch.float64))
+    expected = F.conv2d(image.flatten(0, 1)[:, None], square[None, None]).unflatten(0, (2, 3))[:, :, 0]
+    torch.testing.assert_close(smooth(image, kernel), expected)
+    assert torch.autograd.gradcheck(lambda x: smooth(x, kernel), image)
 
 
 def test_ssim_equals_scikit_image():

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mmdefusion.models.layers import Block, CrossAttentionLayer, TokenGrid, attend, window_shift
+from mmdefusion.models.layers.transformer import drop
 
 
 def test_attention_by_hand():
@@ -122,3 +123,29 @@ def test_bad_arguments():
         CrossAttentionLayer(16, 4, 'both')
     with pytest.raises(ValueError, match='5 heads do not divide a width of 16'):
         CrossAttentionLayer(16, 5, 'fuse')
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_dropout_zeroes_its_share_and_scales_the_rest(dtype):
+    torch.manual_seed(0)
+    x = torch.ones(3, 501, 667, dtype=dtype, requires_grad=True)  # an odd number of elements
+    y = drop(x, 0.1)
+    assert set(y.unique().tolist()) == {0.0, (torch.ones((), dtype=dtype) / 0.9).item()}
+    # Standard deviation of the share: 0.0003.
+    assert (y == 0).float().mean().item() == pytest.approx(0.1, abs=0.0015)
+    for half in (y[..., ::2], y[..., 1::2]):
+        assert (half == 0).float().mean().item() == pytest.approx(0.1, abs=0.002)
+    y.backward(torch.ones_like(y))
+    assert torch.equal(x.grad, y)
+    assert torch.equal(drop(x, 0.0), x)
+    torch.manual_seed(0)
+    assert torch.equal(drop(x, 0.1), y)
+
+
+def test_softmax_of_bfloat16_scores_stays_close_to_that_of_float32():
+    q, k, v = torch.randn(3, 2, 2, 196, 12)
+    expected = F.scaled_dot_product_attention(q, k, v)
+    with torch.autocast('cpu', torch.bfloat16):
+        result = attend(q, k, v)
+    assert (result - expected).abs().max() < 0.05
+    assert (result - expected).abs().mean() < 0.005

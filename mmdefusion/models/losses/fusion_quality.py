@@ -41,7 +41,7 @@ def visual_fidelity(reference: Tensor, image: Tensor) -> Tensor:
     x, y = 255 * reference, 255 * image
     kept = available = 0.0
     for window in _VIF_WINDOWS:
-        kernel = gaussian_kernel(window, window / 5, x)
+        kernel = gaussian_kernel(window, window / 5)
         if window != _VIF_WINDOWS[0]:
             x, y = (smooth(plane, kernel)[..., ::2, ::2] for plane in (x, y))
         mean_x, mean_y, xx, yy, xy = smooth(torch.stack([x, y, x * x, y * y, x * y]), kernel)

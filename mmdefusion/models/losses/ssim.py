@@ -34,7 +34,7 @@ def ssim(x: Tensor, y: Tensor, window: int = 11, sigma: float = 1.5, data_range:
         )
     with torch.autocast(x.device.type, enabled=False):
         x, y = x.float(), y.float()
-        kernel = gaussian_kernel(window, sigma, x)
+        kernel = gaussian_kernel(window, sigma)
         # Apart, so that a target without gradient is not differentiated.
         mean_x, xx, xy = smooth(torch.stack([x, x * x, x * y]), kernel)
         mean_y, yy = smooth(torch.stack([y, y * y]), kernel)
