@@ -9,13 +9,13 @@ import os.path as osp
 import sys
 
 from mmengine.config import Config, DictAction
-from mmengine.device import is_cuda_available
+from mmengine.device import get_device, is_cuda_available
 from mmengine.runner import Runner, find_latest_checkpoint
 
 import mmdefusion  # noqa: F401  checks the environment before anything is built
 from mmdefusion.registry import RUNNERS
 from mmdefusion.utils.image_io import OutputError
-from mmdefusion.utils.setup_env import prepare_distributed, share_batch
+from mmdefusion.utils.setup_env import keep_freed_memory, prepare_distributed, share_batch
 
 
 def parse_args() -> argparse.Namespace:
@@ -91,6 +91,8 @@ def main() -> None:
     """Trains."""
     args = parse_args()
     cfg = load_config(args)
+    if get_device() == 'cpu':
+        keep_freed_memory()
     prepare_distributed(cfg)
     if args.total_batch_size is not None:
         share_batch(cfg, args.total_batch_size)

@@ -1,9 +1,11 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
-"""What a training of several processes needs before the runner is built."""
+"""What a training needs of its process before the runner is built."""
 
 from __future__ import annotations
 
+import ctypes
 import os
+from contextlib import suppress
 from datetime import timedelta
 
 import torch.distributed as dist
@@ -12,6 +14,26 @@ from mmengine.device import get_device
 
 #: The variables of a torchrun worker and their names under Slurm.
 _SLURM_VARIABLES = dict(RANK='SLURM_PROCID', WORLD_SIZE='SLURM_NTASKS', LOCAL_RANK='SLURM_LOCALID')
+
+#: Variables of glibc's allocator that a user may have set, and its parameters of the same meaning (``malloc.h``): no
+#: block is mapped apart, and nothing at the end of the heap is given back.
+_MALLOC_VARIABLES = ('MALLOC_MMAP_MAX_', 'MALLOC_TRIM_THRESHOLD_')
+_M_MMAP_MAX, _M_TRIM_THRESHOLD = -4, -1
+
+
+def keep_freed_memory() -> None:
+    """Lets the C library keep large blocks for the next step of a training on a CPU, which asks for the same sizes.
+
+    Otherwise each step gets its activations as fresh pages from the system, which costs up to a fifth of its time. Does
+    nothing where the C library is not glibc, or where the user has set its variables.
+    """
+    if any(name in os.environ for name in _MALLOC_VARIABLES):
+        return
+    with suppress(AttributeError, OSError, TypeError):
+        libc = ctypes.CDLL(None)
+        libc.gnu_get_libc_version  # noqa: B018  other libraries know other parameters
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, -1)
 
 
 def prepare_distributed(cfg: Config) -> None:

@@ -31,6 +31,7 @@ from mmdefusion.utils.benchmark import (
     peak_memory,
     time_alternately,
 )
+from mmdefusion.utils.setup_env import keep_freed_memory
 
 SECTIONS = ('sizes', 'compile', 'export', 'pretrain')
 
@@ -205,6 +206,8 @@ class Benchmark:
 
     def pretrain(self) -> dict:
         """Pairs per second of a training step on photos, and its share of the matrix rate."""
+        if self.device == 'cpu':
+            keep_freed_memory()
         model = self.build().to(self.args.device).train()
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
         side, batch = self.args.crop_size, self.args.batch_size
