@@ -26,7 +26,7 @@ from ..layers import (
     window_shift,
 )
 from ..layers.init import init_patch_embed, init_vit_weights
-from ..layers.statistics import channel_statistics
+from ..layers.statistics import channel_statistics, normalize
 
 
 class PatchEmbed(nn.Module):
@@ -171,7 +171,7 @@ class DeFusionViT(BaseModule):
         Returns:
             Deep tokens (after the last block and the norm) and shallow tokens (around the first block), (N, L, D) each.
         """
-        x = self.patch_embed((images - self.mean) / self.std, grid)
+        x = self.patch_embed(normalize(images, self.mean, self.std), grid)
         x = x + sincos_positions(grid, x.size(-1), x.device).to(x.dtype)
         shift = window_shift(grid, x.device)
         for index, block in enumerate(self.blocks):

@@ -13,7 +13,7 @@ from mmdefusion.utils.pretrained import load_pretrained
 
 from ..layers import Block, TokenGrid, gather_tokens, sincos_positions
 from ..layers.init import init_patch_embed, init_vit_weights
-from ..layers.statistics import channel_statistics
+from ..layers.statistics import channel_statistics, normalize
 from .defusion_vit import PatchEmbed
 
 
@@ -110,7 +110,7 @@ class MAEViT(BaseModule):
             Class token and tokens in the order of rows, or of ``ids``, after the final norm, (N, 1 + K, D).
         """
         grid = self.grid_of(images)
-        x = self.patch_embed((images - self.mean) / self.std, grid) + self.positions(grid)
+        x = self.patch_embed(normalize(images, self.mean, self.std), grid) + self.positions(grid)
         if ids is not None:
             x = gather_tokens(x, ids)
         x = torch.cat([(self.cls_token + self.pos_embed[:, :1]).expand(len(x), -1, -1).to(x.dtype), x], dim=1)

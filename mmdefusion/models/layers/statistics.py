@@ -14,3 +14,8 @@ def channel_statistics(channels: int) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of ImageNet for images in [0, 1], repeated to ``channels``, (C,) each."""
     repeats = -(-channels // 3)
     return tuple(torch.tensor(values * repeats)[:channels] for values in (_IMAGENET_MEAN, _IMAGENET_STD))
+
+
+def normalize(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """``(images - mean) / std`` in one pass over the images (N, C, H, W), whose size is that of several layers."""
+    return torch.addcmul(-mean / std, images, 1 / std)

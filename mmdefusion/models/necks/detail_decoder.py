@@ -18,7 +18,7 @@ from ..layers import (
     solve_screened_poisson,
     unpatchify,
 )
-from ..layers.statistics import channel_statistics
+from ..layers.statistics import channel_statistics, normalize
 
 #: Keeps the residual's weights, which read large features, from moving faster than all others.
 _RESIDUAL_SCALE = 0.1
@@ -121,9 +121,12 @@ class DetailStem(nn.Module):
             )
             for level in range(levels + 1)
         )
+        mean, std = channel_statistics(in_channels)
+        self.register_buffer('mean', mean.view(1, -1, 1, 1), persistent=False)
+        self.register_buffer('std', std.view(1, -1, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """(N, C, H, W) -> (N, dims * (i + 1), H / 2**i, W / 2**i) for each level i."""
+        """RGB in [0, 1], (N, C, H, W) -> (N, dims * (i + 1), H / 2**i, W / 2**i) for each level i."""
         finest, image = in_strips(self._finest, [image], halo=4)
         features = [finest]
         for level, conv in enumerate(self.convs[1:]):
@@ -133,6 +136,7 @@ class DetailStem(nn.Module):
 
     def _finest(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """The finest level and the first layer of the next one."""
+        image = normalize(image, self.mean, self.std)
         finest = self.convs[0](image.contiguous(memory_format=torch.channels_last))
         return finest, self.convs[1][0](finest.relu())
 
@@ -182,9 +186,6 @@ class DetailDecoder(nn.Module):
         self.residual = _conv(widths[0], channels + 1)
         for layer in (self.base_query, self.gradient_query, self.residual):
             nn.init.zeros_(layer.weight)
-        mean, std = channel_statistics(channels)
-        self.register_buffer('mean', mean.view(1, -1, 1, 1), persistent=False)
-        self.register_buffer('std', std.view(1, -1, 1, 1), persistent=False)
 
     def forward(self, tokens: Tensor, grid: TokenGrid, x1: Tensor, x2: Tensor) -> Tensor:
         """Decodes the fused image.
@@ -201,8 +202,7 @@ class DetailDecoder(nn.Module):
         height, width = x1.shape[-2:]
         rows, columns = (-(-side // self.patch_size) for side in (height, width))
         sources = reflect_pad(torch.cat([x1, x2]).float(), rows * self.patch_size, columns * self.patch_size)
-        normalized = ((sources - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        features = self.stem(normalized)
+        features = self.stem(sources)
         x = unpatchify(self.context(tokens), grid, self.token_scale)
         x = x[..., : rows * self.token_scale, : columns * self.token_scale]
         x = x.contiguous(memory_format=torch.channels_last)
