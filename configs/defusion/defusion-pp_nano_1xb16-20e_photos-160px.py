@@ -59,6 +59,11 @@ optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=5e-4, betas=(0.9, 0.98), weight_decay=0.01),
     # The full-resolution path has larger gradients than the tokens.
     clip_grad=dict(max_norm=20),
+    # Queries stay near zero, where the stronger detail and the brighter source win, unless a view is clearly degraded:
+    # trained freely they distrust whatever is unlike a clean photo, such as infrared images.
+    paramwise_cfg=dict(
+        custom_keys=dict(base_query=dict(decay_mult=8000.0), gradient_query=dict(decay_mult=8000.0))
+    ),
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=100),
