@@ -31,13 +31,15 @@ def decode(decoder, x1, x2):
 
 
 @pytest.mark.parametrize('patch_size', [2, 4, 16])
-def test_starts_with_the_mean_brightness_and_the_stronger_detail(patch_size):
+def test_starts_with_the_stronger_detail_and_leans_to_the_brighter_source(patch_size):
     decoder = DetailDecoder(get_arch({**ARCH, 'patch_size': patch_size}), 3)
     x1, x2 = torch.full((2, 3, 32, 48), 0.2), torch.full((2, 3, 32, 48), 0.6)
     x1[..., 24:, ::2] += 0.1  # stripes that only the first source has
     x2[..., :24, ::2] += 0.2  # and only the second
     fused = decode(decoder, x1, x2)
-    assert fused.mean().item() == pytest.approx((0.2125 + 0.675) / 2, abs=1e-4)
+    # Far more than ten gray levels brighter: tanh(0.3) of the way from the mean to the second source.
+    mean, half_difference = (0.2125 + 0.675) / 2, (0.675 - 0.2125) / 2
+    assert fused.mean().item() == pytest.approx(mean + 2 * math.tanh(0.3) * half_difference, abs=1e-4)
     # Energies of both differ by far: the detail of either is there in full. Rows in between see both.
     assert (fused[..., 28:, ::2] - fused[..., 28:, 1::2]).mean().item() == pytest.approx(0.1, abs=0.002)
     assert (fused[..., :20, ::2] - fused[..., :20, 1::2]).mean().item() == pytest.approx(0.2, abs=0.002)
@@ -69,7 +71,8 @@ def test_the_base_query_asks_for_a_sources_brightness():
             conv.weight[:, 0, 1, 1] = 1  # every key is the source's first channel, normalised, where that is positive
         decoder.base_query.bias.fill_(0.05)
     key1 = (0.7 - 0.485) / 0.229  # ImageNet's statistics of red; the second source's is negative and cut off
-    expected = 0.35 + math.tanh(8 * 0.05 * key1 / 8**0.5) * 0.7
+    # 0.3 for the brighter one.
+    expected = 0.35 + math.tanh(8 * 0.05 * key1 / 8**0.5 + 0.3) * 0.7
     torch.testing.assert_close(decode(decoder, x1, x2), torch.full_like(x1, expected), rtol=1e-4, atol=1e-5)
 
 

@@ -30,6 +30,8 @@ SCREENING_LENGTH = 16
 #: step of one gray level. At night detail is not much stronger.
 _STRENGTH_WINDOW = 7
 _WEAK_ENERGY = 255**-2
+#: Difference of brightness beyond which one source counts as the brighter one: ten gray levels.
+_BRIGHTER = 10 / 255
 
 
 def _conv(in_dims: int, out_dims: int, kernel_size: int = 3, stride: int = 1) -> nn.Conv2d:
@@ -151,14 +153,15 @@ class DetailDecoder(nn.Module):
     resolution the gradient g:
 
     .. math::
-        m &= (x_1 + x_2) / 2 + \tanh(q k_1 - q k_2) (x_1 - x_2) \\
+        m &= (x_1 + x_2) / 2 + \tanh(q k_1 - q k_2 + t \tanh((x_1 - x_2) / \tau)) (x_1 - x_2) \\
         g &= a (\nabla (x_1 + x_2) + \tanh(q k_1 - q k_2 + s \log(E_1 / E_2)) \nabla (x_1 - x_2)) / 2
 
-    with E the energy of a source's gradient around the pixel and a the amplification, learned too. The fused image is
-    the one whose gradient is closest to g and whose coarse brightness is that of m (see ``solve_screened_poisson``),
-    plus a residual for what neither source has. So a region may take its brightness from one source and its detail from
-    the other without an edge in between, and an untrained decoder already keeps the stronger detail. Exchanging the
-    sources changes nothing.
+    with E the energy of a source's gradient around the pixel, :math:`\tau` ten gray levels, and s, t and the
+    amplification a learned too. The fused image is the one whose gradient is closest to g and whose coarse brightness
+    is that of m (see ``solve_screened_poisson``), plus a residual for what neither source has. So a region may take its
+    brightness from one source and its detail from the other without an edge in between, and an untrained decoder
+    already keeps the stronger detail and leans to the brighter source, as classical fusion in the gradient domain does.
+    Exchanging the sources changes nothing.
 
     Args:
         arch: Sizes; ``detail_dims`` is the width at full resolution.
@@ -181,7 +184,8 @@ class DetailDecoder(nn.Module):
         )
         self.base_query = _conv(widths[-1], widths[-1], kernel_size=1)
         self.gradient_query = _conv(widths[0], widths[0], kernel_size=1)
-        self.strength_scale = nn.Parameter(torch.ones(()))
+        self.strength_scale = nn.Parameter(torch.tensor(2.0))
+        self.brightness_scale = nn.Parameter(torch.tensor(0.3))
         # Channels of the residual, then the logarithm of the amplification.
         self.residual = _conv(widths[0], channels + 1)
         for layer in (self.base_query, self.gradient_query, self.residual):
@@ -229,7 +233,9 @@ class DetailDecoder(nn.Module):
 
     def _blend(self, x1: Tensor, x2: Tensor, brightness: Tensor, detail: Tensor, amplification: Tensor) -> Tensor:
         mean, half_difference = (x1 + x2) / 2, (x1 - x2) / 2
-        coarse = 2 * brightness.tanh() * F.avg_pool2d(half_difference, 2**self.levels)
+        coarse = F.avg_pool2d(half_difference, 2**self.levels)
+        brighter = (2 * coarse.mean(1, keepdim=True) / _BRIGHTER).tanh()
+        coarse = 2 * (brightness + self.brightness_scale * brighter).tanh() * coarse
         base = mean + F.interpolate(coarse, size=x1.shape[-2:], mode='bilinear', align_corners=False)
         weight = (detail + self.strength_scale * (_strength(x1) - _strength(x2))).tanh()
         of_mean, of_difference = forward_gradient(mean), forward_gradient(half_difference)
