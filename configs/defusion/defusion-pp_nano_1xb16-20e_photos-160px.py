@@ -61,9 +61,7 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=20),
     # Queries stay near zero, where the stronger detail and the brighter source win, unless a view is clearly degraded:
     # trained freely they distrust whatever is unlike a clean photo, such as infrared images.
-    paramwise_cfg=dict(
-        custom_keys=dict(base_query=dict(decay_mult=8000.0), gradient_query=dict(decay_mult=8000.0))
-    ),
+    paramwise_cfg=dict(custom_keys=dict(base_query=dict(decay_mult=8000.0), gradient_query=dict(decay_mult=8000.0))),
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=100),
