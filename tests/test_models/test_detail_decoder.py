@@ -37,7 +37,7 @@ def test_starts_with_the_stronger_detail_and_leans_to_the_brighter_source(patch_
     x1[..., 24:, ::2] += 0.1  # stripes that only the first source has
     x2[..., :24, ::2] += 0.2  # and only the second
     fused = decode(decoder, x1, x2)
-    # Far more than ten gray levels brighter: tanh(0.3) of the way from the mean to the second source.
+    # Far more than ten gray levels brighter: 2 tanh(0.3) of the way from the mean to the second source.
     mean, half_difference = (0.2125 + 0.675) / 2, (0.675 - 0.2125) / 2
     assert fused.mean().item() == pytest.approx(mean + 2 * math.tanh(0.3) * half_difference, abs=1e-4)
     # Energies of both differ by far: the detail of either is there in full. Rows in between see both.
@@ -71,7 +71,7 @@ def test_the_base_query_asks_for_a_sources_brightness():
             conv.weight[:, 0, 1, 1] = 1  # every key is the source's first channel, normalised, where that is positive
         decoder.base_query.bias.fill_(0.05)
     key1 = (0.7 - 0.485) / 0.229  # ImageNet's statistics of red; the second source's is negative and cut off
-    # 0.3 for the brighter one.
+    # The first one is the brighter: 0.3 for it.
     expected = 0.35 + math.tanh(8 * 0.05 * key1 / 8**0.5 + 0.3) * 0.7
     torch.testing.assert_close(decode(decoder, x1, x2), torch.full_like(x1, expected), rtol=1e-4, atol=1e-5)
 

@@ -160,8 +160,7 @@ class DetailDecoder(nn.Module):
     amplification a learned too. The fused image is the one whose gradient is closest to g and whose coarse brightness
     is that of m (see ``solve_screened_poisson``), plus a residual for what neither source has. So a region may take its
     brightness from one source and its detail from the other without an edge in between, and an untrained decoder
-    already keeps the stronger detail and leans to the brighter source, as classical fusion in the gradient domain does.
-    Exchanging the sources changes nothing.
+    already keeps the stronger detail and leans to the brighter source. Exchanging the sources changes nothing.
 
     Args:
         arch: Sizes; ``detail_dims`` is the width at full resolution.
