@@ -19,9 +19,10 @@ GIB = 2**30
 BYTES_PER_PIXEL = dict(bfloat16=640, float32=900)
 #: Values of tokens per pixel of the networks measured: 192 for 16x16 pixels.
 _MEASURED_DENSITY = 192 / 16**2
-#: Pixels from a border that zero padding of the full-resolution decoder's convolutions can reach. Going down and up
-#: again through three halvings, they see 31 pixels on the way up and 23 on the way down, rounded to the grid of 8.
-_DETAIL_REACH = 64
+#: Pixels from a border that zero padding of the stem's convolutions can reach on their way down to an eighth of the
+#: resolution, and with the decoder's on the way up again: 8 and 15, and 8 more for the grid between.
+_STEM_REACH = 8
+_DETAIL_REACH = 32
 #: Pixels after which the solution in the gradient domain has forgotten a border: six times its length, 1/400.
 _GRADIENT_REACH = 6 * SCREENING_LENGTH
 #: Multiple at which tiles start where the model has no windows: pyramids halve that often without a remainder.
@@ -134,11 +135,12 @@ def receptive_field(arch: FusionArch) -> int | None:
     """How far a pixel sees beyond the edges of its own window, in pixels; None without windows.
 
     Each attention in displaced windows reaches one window further: every second block of the encoder, and one block
-    behind the fusion. The convolutions of the full-resolution decoder and its gradient domain may touch some more.
+    behind the fusion. The convolutions of a stem look into the next window, those of the full-resolution decoder and
+    its gradient domain may touch some more.
     """
     if arch.window_size is None:
         return None
     displaced = arch.depth // 2 + 1
     window = arch.patch_size * arch.window_size
-    detail = -(-(_DETAIL_REACH + _GRADIENT_REACH) // window) if arch.detail_dims else 0
+    detail = -(-_STEM_REACH // window) - (-(_DETAIL_REACH + _GRADIENT_REACH) // window) if arch.detail_dims else 0
     return (displaced + detail) * window

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from mmdefusion.models import DeFusionViT
-from mmdefusion.models.layers import to_map
+from mmdefusion.models.layers import TokenGrid, to_map
 from mmdefusion.registry import MODELS
 from mmdefusion.testing import TINY_ARCH, tiny_model_cfg
 
@@ -174,6 +174,27 @@ def test_frozen_stages(stages):
     assert modes['norm'] == (stages < 2)
     assert modes['decomposition.common'] == modes['skip_decomposition.residual.mlp'] == (stages < 3)
     assert modes['fusion.fuse'] == (stages < 4)
+
+
+def test_the_stem_is_frozen_with_the_patches():
+    backbone = DeFusionViT(dict(TINY_ARCH, detail_dims=4), frozen_stages=0).train()
+    assert {name.split('.')[0] for name in frozen_names(backbone)} == {'patch_embed', 'stem', 'stem_embed'}
+    assert not backbone.stem.training
+    for name in frozen_names(backbone):
+        assert backbone.get_layer_depth(name)[0] == 0
+
+
+def test_the_stem_tells_tokens_what_patches_cannot():
+    """The tokens' map is linear and the stem is not: of a negative and its photo it makes no opposite pair."""
+    backbone = DeFusionViT(dict(TINY_ARCH, detail_dims=4)).eval()
+    grid = TokenGrid.of_image(16, 16, 4, 4)
+    image = torch.rand(1, 3, 16, 16)
+    details = backbone.stem(image)
+    assert [tuple(level.shape[1:]) for level in details] == [(4, 16, 16), (8, 8, 8), (12, 4, 4)]
+    told = [backbone.encode(image, grid, levels)[1] for levels in ((), details)]
+    assert not torch.allclose(*told)
+    torch.nn.init.zeros_(backbone.stem_embed.weight)
+    torch.testing.assert_close(backbone.encode(image, grid, details)[1], told[0])
 
 
 def test_everything_frozen_gives_the_features_of_evaluation():

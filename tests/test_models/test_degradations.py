@@ -91,6 +91,18 @@ def test_views_show_the_photo_where_they_see_it_and_a_degraded_one_elsewhere():
     assert correlation > 0.3
 
 
+def test_both_views_are_degraded_in_one_way_and_only_noise_and_exposure_tell_the_parts():
+    torch.manual_seed(0)
+    photos = torch.rand(64, 3, 16, 16)
+    nothing = torch.zeros(64, 2, 16, 16, dtype=torch.uint8)
+    targets = CUDTargetGenerator(degradations=('noise', 'blur', 'noise'))(photos, nothing)
+    clipped = [(view == 1).flatten(1).any(dim=1) for view in (targets.view1, targets.view2)]  # no blurred photo is
+    assert torch.equal(clipped[0], clipped[1]) and torch.equal(clipped[0], targets.decomposable)
+    assert 34 <= clipped[0].sum() <= 52  # two of three: 42.7, twice its standard deviation is 7.5
+    for name, told in dict(noise=True, exposure=True, blur=False, contrast=False).items():
+        assert CUDTargetGenerator([name])(photos[:2], nothing[:2]).decomposable.tolist() == [told, told]
+
+
 def test_unknown_degradation():
     with pytest.raises(ValueError, match=r"some of \['noise', 'blur', 'exposure', 'contrast'\], got \['fog'\]"):
         CUDTargetGenerator(degradations=['fog'])

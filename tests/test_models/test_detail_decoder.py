@@ -5,7 +5,15 @@ import pytest
 import torch
 
 from mmdefusion.models import DeFusionDecoder, DeFusionViT
-from mmdefusion.models.layers import Gradient, TokenGrid, forward_gradient, get_arch, solve_screened_poisson, strips
+from mmdefusion.models.layers import (
+    DetailStem,
+    Gradient,
+    TokenGrid,
+    forward_gradient,
+    get_arch,
+    solve_screened_poisson,
+    strips,
+)
 from mmdefusion.models.necks import DetailDecoder, detail_decoder
 from mmdefusion.registry import MODELS
 from mmdefusion.testing import TINY_ARCH, tiny_model_cfg
@@ -19,24 +27,48 @@ def awake(decoder):
         decoder.base_query,
         decoder.gradient_query,
         decoder.residual,
-        *(block.conv2 for block in decoder.refine),
+        *(block.conv for block in decoder.refine),
     ):
         torch.nn.init.normal_(layer.weight, std=0.2)
     return decoder
 
 
-def decode(decoder, x1, x2):
+def detail_path(patch_size=4):
+    arch = get_arch({**ARCH, 'patch_size': patch_size})
+    return DetailStem(arch, 3), DetailDecoder(arch, 3)
+
+
+def decode(path, x1, x2, tokens=None):
+    """The fused image of sources whose sides are whole patches."""
+    stem, decoder = path
     grid = TokenGrid.of_image(*x1.shape[-2:], decoder.patch_size, 4)
-    return decoder(torch.zeros(len(x1), grid.num_tokens, 16), grid, x1, x2)
+    if tokens is None:
+        tokens = torch.zeros(len(x1), grid.num_tokens, 16)
+    return decoder(tokens, grid, stem(torch.cat([x1, x2])), x1, x2)
+
+
+def test_the_stem_halves_the_resolution_level_by_level():
+    stem, _ = detail_path(patch_size=16)
+    with torch.no_grad():
+        for conv in stem.convs:
+            conv.weight.zero_()
+            conv.weight[:, 0, 1, 1] = 2  # twice the first channel, at every other pixel from the first on
+    image = torch.rand(2, 3, 32, 48)
+    levels = stem(image)
+    assert [tuple(level.shape[1:]) for level in levels] == [(4, 32, 48), (8, 16, 24), (12, 8, 12), (16, 4, 6)]
+    red = ((image[:, 0] - 0.485) / 0.229).relu()  # ImageNet's statistics
+    for index, level in enumerate(levels):
+        expected = 2 ** (index + 1) * red[:, None, :: 2**index, :: 2**index]
+        torch.testing.assert_close(level, expected.expand_as(level), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize('patch_size', [2, 4, 16])
 def test_starts_with_the_stronger_detail_and_leans_to_the_brighter_source(patch_size):
-    decoder = DetailDecoder(get_arch({**ARCH, 'patch_size': patch_size}), 3)
+    path = detail_path(patch_size)
     x1, x2 = torch.full((2, 3, 32, 48), 0.2), torch.full((2, 3, 32, 48), 0.6)
     x1[..., 24:, ::2] += 0.1  # stripes that only the first source has
     x2[..., :24, ::2] += 0.2  # and only the second
-    fused = decode(decoder, x1, x2)
+    fused = decode(path, x1, x2)
     # Far more than ten gray levels brighter: 2 tanh(0.3) of the way from the mean to the second source.
     mean, half_difference = (0.2125 + 0.675) / 2, (0.675 - 0.2125) / 2
     assert fused.mean().item() == pytest.approx(mean + 2 * math.tanh(0.3) * half_difference, abs=1e-4)
@@ -46,38 +78,36 @@ def test_starts_with_the_stronger_detail_and_leans_to_the_brighter_source(patch_
 
 
 def test_two_equal_sources_come_back():
-    decoder = DetailDecoder(get_arch(ARCH), 3)
-    image = torch.rand(2, 3, 21, 34)
-    torch.testing.assert_close(decode(decoder, image, image), image)
+    image = torch.rand(2, 3, 20, 36)
+    torch.testing.assert_close(decode(detail_path(), image, image), image)
 
 
 def test_exchanging_the_sources_changes_nothing():
-    grid = TokenGrid.of_image(21, 34, 4, 4)
-    decoder = awake(DetailDecoder(get_arch(ARCH), 3))
-    x1, x2 = torch.rand(2, 1, 3, 21, 34)
-    tokens = torch.randn(1, grid.num_tokens, 16)
-    fused = decoder(tokens, grid, x1, x2)
-    torch.testing.assert_close(decoder(tokens, grid, x2, x1), fused)
+    stem, decoder = detail_path()
+    path = stem, awake(decoder)
+    x1, x2 = torch.rand(2, 1, 3, 20, 36)
+    tokens = torch.randn(1, TokenGrid.of_image(20, 36, 4, 4).num_tokens, 16)
+    fused = decode(path, x1, x2, tokens)
+    torch.testing.assert_close(decode(path, x2, x1, tokens), fused)
     assert (fused - (x1 + x2) / 2).abs().max() > 0.01
 
 
 def test_the_base_query_asks_for_a_sources_brightness():
     """With a query along the keys, which here are each source's red at the coarsest level, the weight is as by hand."""
-    decoder = DetailDecoder(get_arch({**ARCH, 'patch_size': 2}), 3)
+    stem, decoder = detail_path(patch_size=2)
     x1, x2 = torch.full((1, 3, 16, 16), 0.7), torch.zeros(1, 3, 16, 16)
     with torch.no_grad():
-        for conv in (layers[index] for layers in decoder.stem.convs for index in (0, 2)):
+        for conv in stem.convs:
             conv.weight.zero_()
             conv.weight[:, 0, 1, 1] = 1  # every key is the source's first channel, normalised, where that is positive
         decoder.base_query.bias.fill_(0.05)
     key1 = (0.7 - 0.485) / 0.229  # ImageNet's statistics of red; the second source's is negative and cut off
     # The first one is the brighter: 0.3 for it.
     expected = 0.35 + math.tanh(8 * 0.05 * key1 / 8**0.5 + 0.3) * 0.7
-    torch.testing.assert_close(decode(decoder, x1, x2), torch.full_like(x1, expected), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(decode((stem, decoder), x1, x2), torch.full_like(x1, expected), rtol=1e-4, atol=1e-5)
 
 
 def test_the_gradient_query_outvotes_the_stronger_detail(monkeypatch):
-    decoder = DetailDecoder(get_arch({**ARCH, 'patch_size': 2}), 3)
     x1, x2 = torch.full((2, 1, 3, 32, 32), 0.5)
     x1[..., ::2] += 0.05
     x2[..., ::2, :] += 0.2
@@ -85,21 +115,21 @@ def test_the_gradient_query_outvotes_the_stronger_detail(monkeypatch):
     # The base is asked first, then the gradient: the mean of both, and all of the first.
     answers = iter([0.0, 99.0])
     monkeypatch.setattr(detail_decoder, '_preference', lambda query, keys: torch.full_like(query[:, :1], next(answers)))
-    fused = decode(decoder, x1, x2)
+    fused = decode(detail_path(patch_size=2), x1, x2)
     assert (fused[..., ::2] - fused[..., 1::2]).mean().item() == pytest.approx(0.05, abs=0.002)
     assert (fused[..., ::2, :] - fused[..., 1::2, :]).mean().item() == pytest.approx(0, abs=0.01)
 
 
 def test_amplification_and_residual():
     """The gradient is e^(0.1 b) times the sources', and a tenth of the residual's bias is added."""
-    decoder = DetailDecoder(get_arch(ARCH), 3)
+    stem, decoder = detail_path()
     image = torch.rand(1, 3, 20, 24)
     with torch.no_grad():
         decoder.residual.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 2.0]))
     gradient = Gradient(*(math.exp(0.2) * part for part in forward_gradient(image)))
     expected = solve_screened_poisson(gradient, image, 16**-2)
     expected[:, 0] += 0.1
-    torch.testing.assert_close(decode(decoder, image, image), expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(decode((stem, decoder), image, image), expected, rtol=0, atol=1e-5)
 
 
 def test_the_maximum_passes_gradients_to_the_larger_one():
@@ -137,7 +167,7 @@ def test_keeps_full_precision_under_autocast_and_detail_of_the_sources():
     x1 = torch.rand(1, 3, 40, 24)
     with torch.autocast('cpu', torch.bfloat16):
         tokens = backbone.decompose(x1, x1)
-        fused = decoder.decode_fused(backbone.fuse(tokens), tokens.grid, x1, x1)
+        fused = decoder.decode_fused(backbone.fuse(tokens), tokens, x1, x1)
     assert fused.dtype == torch.float32
     # Two equal sources come back exactly: what the tokens lose, the full-resolution path keeps.
     torch.testing.assert_close(fused, x1, rtol=0, atol=1e-6)
@@ -150,6 +180,7 @@ def test_gradients_reach_every_parameter_of_the_detail_path():
     model.decode_fused(x1, x2).square().sum().backward()
     assert all(weight.grad.abs().sum() > 0 for weight in model.neck.fused.parameters())
     assert all(weight.grad.abs().sum() > 0 for weight in model.backbone.fusion.parameters())
+    assert all(weight.grad.abs().sum() > 0 for weight in model.backbone.stem.parameters())
 
 
 def test_fused_alone_equals_fused_among_all_parts():

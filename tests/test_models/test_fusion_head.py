@@ -87,7 +87,7 @@ def test_adaptation_learns_to_choose_the_sharp_source():
         sample.gt_fused = image
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     errors = []
-    for _ in range(60):
+    for _ in range(90):
         losses = model(pair, batch, mode='loss')
         errors.append(losses['loss_multi_focus_truth'].item())
         optimizer.zero_grad()

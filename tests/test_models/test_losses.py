@@ -66,8 +66,11 @@ def make(values):
     return [torch.full((2, 3, 16, 16), float(value)) for value in values]
 
 
+EVERY = torch.tensor([True, True])
+
+
 def test_losses_by_hand():
-    target = CUDTargets(*make([0, 0, 0.1, 0.2, 0.3, 0.5]))
+    target = CUDTargets(*make([0, 0, 0.1, 0.2, 0.3, 0.5]), EVERY)
     pred = Decomposition(*make([0.2, 0.4, 0.6, 0.25, 0.9]))
     losses = DeFusionHead().loss(pred, target)
     c1 = 0.01**2
@@ -81,12 +84,37 @@ def test_losses_by_hand():
         loss_masked=2 * 0.4,
     )
     assert {name: value.item() for name, value in losses.items()} == pytest.approx(expected, rel=1e-3)
+    squared = DeFusionHead(part_loss='mse').loss(pred, target)
+    expected.update(loss_common=20 * 0.01, loss_unique1=10 * 0.04, loss_unique2=10 * 0.09)
+    assert {name: value.item() for name, value in squared.items()} == pytest.approx(expected, rel=1e-3)
+
+
+def test_parts_of_views_that_do_not_tell_are_left_out():
+    pred = Decomposition(*make([0.2, 0.4, 0.6, 0.25, 0.9]))
+    pred.common[1] = 0.5
+    target = make([0, 0, 0.1, 0.2, 0.3, 0.5])
+    first, none = torch.tensor([True, False]), torch.tensor([False, False])
+    losses = DeFusionHead().loss(pred, CUDTargets(*target, first))
+    assert losses['loss_common'].item() == pytest.approx(20 * 0.1)
+    assert losses['loss_fused'].item() == pytest.approx(100 * 0.25)
+    losses = DeFusionHead().loss(pred, CUDTargets(*target, none))
+    assert [losses[f'loss_{part}'].item() for part in ('common', 'unique1', 'unique2')] == [0, 0, 0]
+    assert losses['loss_masked'].item() == pytest.approx(2 * 0.4)
+
+
+def test_unknown_part_loss():
+    with pytest.raises(ValueError, match=r"part_loss must be one of \['l1', 'mse'\], got 'l2'"):
+        DeFusionHead(part_loss='l2')
 
 
 def test_losses_are_means_over_samples():
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(11, 4, 3, 16, 16, generator=generator)
-    whole = DeFusionHead().loss(Decomposition(*images[:5]), CUDTargets(*images[5:]))
-    halves = [DeFusionHead().loss(Decomposition(*part[:5]), CUDTargets(*part[5:])) for part in images.chunk(2, dim=1)]
-    for name, value in whole.items():
+
+    def loss(images):
+        every = torch.ones(images.size(1), dtype=torch.bool)
+        return DeFusionHead().loss(Decomposition(*images[:5]), CUDTargets(*images[5:], every))
+
+    halves = [loss(part) for part in images.chunk(2, dim=1)]
+    for name, value in loss(images).items():
         torch.testing.assert_close(value, (halves[0][name] + halves[1][name]) / 2)

@@ -114,7 +114,7 @@ class DeFusionPP(BaseModel):
     def decode_fused(self, x1: Tensor, x2: Tensor) -> Tensor:
         """The fused image of pairs (N, 3, H, W) alone."""
         tokens = self.backbone.decompose(x1, x2)
-        return self.neck.decode_fused(self.backbone.fuse(tokens), tokens.grid, x1, x2)
+        return self.neck.decode_fused(self.backbone.fuse(tokens), tokens, x1, x2)
 
     def reconstruct(self, views: CUDTargets) -> Decomposition:
         """Parts, fused image and masked feature modeling of two views."""
@@ -168,7 +168,7 @@ class DeFusionPP(BaseModel):
         elif self.fusion_head is not None:
             tokens = self.backbone.decompose(*sources)
         if self.fusion_head is not None:
-            fused = self.neck.decode_fused(self.backbone.fuse(tokens), tokens.grid, *sources)
+            fused = self.neck.decode_fused(self.backbone.fuse(tokens), tokens, *sources)
             losses.update(self.fusion_head.loss(fused, *sources, data_samples))
         return losses
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
@@ -16,6 +18,7 @@ from ..layers import (
     Block,
     CommonUniqueDecomposition,
     DecomposedTokens,
+    DetailStem,
     FeatureFusion,
     TokenGrid,
     get_arch,
@@ -27,6 +30,9 @@ from ..layers import (
 )
 from ..layers.init import init_patch_embed, init_vit_weights
 from ..layers.statistics import channel_statistics, normalize
+
+#: Tokens start as patches, with a little of what the untrained stem sees.
+_STEM_GAIN = 0.3
 
 
 class PatchEmbed(nn.Module):
@@ -57,9 +63,9 @@ class DeFusionViT(BaseModule):
         out_type: Features that :meth:`forward` returns: ``'fused'``, ``'common'`` or ``'unique'`` of D channels, or
             ``'concat'``: common, both unique ones and fused, 4D channels. ``'unique'`` is the sum of both.
         drop_path_rate: Stochastic depth of the encoder, rising linearly from 0 to this with depth.
-        frozen_stages: Stages that are not trained and stay in evaluation mode. -1: none; 0: the patch embedding; k:
-            also the first k blocks of the encoder, with k = depth its norm too; depth + 1: also the decomposition;
-            depth + 2: also the fusion, which is everything.
+        frozen_stages: Stages that are not trained and stay in evaluation mode. -1: none; 0: the patch embedding and the
+            stem; k: also the first k blocks of the encoder, with k = depth its norm too; depth + 1: also the
+            decomposition; depth + 2: also the fusion, which is everything.
         with_cp: Recompute the encoder's and the decomposition's activations in the backward pass to save memory.
         init_cfg: ``dict(type='Pretrained', checkpoint=..., prefix=...)`` loads a pretraining checkpoint of this package
             (``prefix='backbone.'``), or the encoder from public ViT, MAE or TinyMIM weights (without prefix).
@@ -96,6 +102,9 @@ class DeFusionViT(BaseModule):
             )
         drop_paths = torch.linspace(0, drop_path_rate, depth).tolist()
         self.patch_embed = PatchEmbed(in_channels, dims, self.arch.patch_size)
+        if self.arch.detail_dims:
+            self.stem = DetailStem(self.arch, in_channels)
+            self.stem_embed = nn.Linear(self.arch.detail_widths[-1] * self.arch.detail_scale**2, dims)
         self.blocks = nn.ModuleList(
             Block(dims, self.arch.num_heads, self.arch.mlp_ratio, drop_path) for drop_path in drop_paths
         )
@@ -109,6 +118,8 @@ class DeFusionViT(BaseModule):
         self.register_buffer('std', std.view(1, -1, 1, 1), persistent=False)
         init_vit_weights(self)
         init_patch_embed(self.patch_embed.proj)
+        if self.arch.detail_dims:
+            nn.init.xavier_uniform_(self.stem_embed.weight, gain=_STEM_GAIN)
         for module in self._frozen_modules():
             module.eval().requires_grad_(False)
 
@@ -128,12 +139,22 @@ class DeFusionViT(BaseModule):
         if not param_name.startswith(prefix):
             return depth + 3, depth + 4
         module, index, *_ = param_name[len(prefix) :].split('.')
-        depths = dict(patch_embed=0, skip_norms=1, norm=depth, decomposition=depth + 1, skip_decomposition=depth + 1)
+        depths = dict(
+            patch_embed=0,
+            stem=0,
+            stem_embed=0,
+            skip_norms=1,
+            norm=depth,
+            decomposition=depth + 1,
+            skip_decomposition=depth + 1,
+        )
         depths['fusion'] = depth + 2
         return int(index) + 1 if module == 'blocks' else depths[module], depth + 4
 
     def _frozen_modules(self) -> list[nn.Module]:
         stages = [[self.patch_embed], *([block] for block in self.blocks)]
+        if self.arch.detail_dims:
+            stages[0] += [self.stem, self.stem_embed]
         stages[1].append(self.skip_norms)
         stages[-1].append(self.norm)
         stages += [[self.decomposition, self.skip_decomposition], [self.fusion]]
@@ -161,17 +182,22 @@ class DeFusionViT(BaseModule):
             return checkpoint(module, *args, use_reentrant=False)
         return module(*args)
 
-    def encode(self, images: Tensor, grid: TokenGrid) -> tuple[Tensor, Tensor]:
+    def encode(self, images: Tensor, grid: TokenGrid, details: Sequence[Tensor] = ()) -> tuple[Tensor, Tensor]:
         """Runs the encoder.
 
         Args:
             images: RGB in [0, 1], (N, C, h*p, w*p).
             grid: The token grid of the images.
+            details: Features of the stem, of which the tokens take in the coarsest; they may end before the grid does.
 
         Returns:
             Deep tokens (after the last block and the norm) and shallow tokens (around the first block), (N, L, D) each.
         """
         x = self.patch_embed(normalize(images, self.mean, self.std), grid)
+        if details:
+            scale, coarsest = self.arch.detail_scale, details[-1]
+            missing = (grid.width * scale - coarsest.size(3), grid.height * scale - coarsest.size(2))
+            x = x + self.stem_embed(patchify(F.pad(coarsest, (0, missing[0], 0, missing[1])), grid, scale))
         x = x + sincos_positions(grid, x.size(-1), x.device).to(x.dtype)
         shift = window_shift(grid, x.device)
         for index, block in enumerate(self.blocks):
@@ -200,12 +226,15 @@ class DeFusionViT(BaseModule):
         images = reflect_pad(
             x1 if x2 is None else torch.cat([x1, x2]), grid.height * patch_size, grid.width * patch_size
         )
-        deep, shallow = self.encode(images, grid)
+        rows, columns = (-(-side // patch_size) * patch_size for side in image_size)
+        details = self.stem(images[..., :rows, :columns]) if self.arch.detail_dims else ()
+        deep, shallow = self.encode(images, grid, details)
         if x2 is None:
             deep, shallow = deep.repeat(2, 1, 1), shallow.repeat(2, 1, 1)
+            details = [level.repeat(2, 1, 1, 1) for level in details]
         common, unique = self._run(self.decomposition, deep, grid.num_windows, both_orders)
         skip_common, skip_unique = self._run(self.skip_decomposition, shallow, grid.num_windows, both_orders)
-        return DecomposedTokens(common, unique, skip_common, skip_unique, grid, image_size)
+        return DecomposedTokens(common, unique, skip_common, skip_unique, grid, image_size, tuple(details))
 
     def fuse(self, tokens: DecomposedTokens) -> Tensor:
         """Fused tokens Z' of the parts, (N, L, D)."""

@@ -3,6 +3,7 @@
 
 from .arch import ARCHS, FusionArch, get_arch
 from .decomposition import CommonUniqueDecomposition, DecomposedTokens, FeatureFusion, gather_tokens
+from .detail_stem import DetailStem, init_conv
 from .gradient_domain import Gradient, divergence, forward_gradient, solve_screened_poisson
 from .masking import draw_visible, fill_masked
 from .strips import in_strips
@@ -25,6 +26,7 @@ __all__ = [
     'CommonUniqueDecomposition',
     'CrossAttentionLayer',
     'DecomposedTokens',
+    'DetailStem',
     'FeatureFusion',
     'FusionArch',
     'Gradient',
@@ -39,6 +41,7 @@ __all__ = [
     'gather_tokens',
     'get_arch',
     'in_strips',
+    'init_conv',
     'patchify',
     'reflect_pad',
     'sincos_positions',

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+#: The full-resolution path halves the resolution this many times at most.
+_DETAIL_LEVELS = 3
+
 
 @dataclass(frozen=True)
 class FusionArch:
@@ -20,8 +23,9 @@ class FusionArch:
         cross_heads: Heads of every cross-attention.
         cross_dropout: Dropout of every cross-attention layer.
         long_residual: Whether ``Z' = R(Z) + Z`` rather than ``R(Z)``.
-        detail_dims: Width of the full-resolution path of the fused head, see
-            :class:`mmdefusion.models.necks.DetailDecoder`; 0 decodes each token to its patch by a linear map.
+        detail_dims: Width of the full-resolution path: a convolutional stem in the backbone, see
+            :class:`mmdefusion.models.layers.DetailStem`, and the fused head that reads it, see
+            :class:`mmdefusion.models.necks.DetailDecoder`. 0: patches are embedded and decoded by linear maps alone.
     """
 
     embed_dims: int = 192
@@ -46,6 +50,17 @@ class FusionArch:
             )
         if self.detail_dims and (self.patch_size < 2 or self.patch_size & (self.patch_size - 1)):
             raise ValueError(f'detail_dims needs a patch_size that is a power of two from 2 on, got {self.patch_size}')
+
+    @property
+    def detail_widths(self) -> tuple[int, ...]:
+        """Channels of the full-resolution path at full, half, quarter and eighth resolution; none below the patch."""
+        levels = min(_DETAIL_LEVELS, self.patch_size.bit_length() - 1)
+        return tuple(self.detail_dims * (level + 1) for level in range(levels + 1))
+
+    @property
+    def detail_scale(self) -> int:
+        """Side of a token's patch at the coarsest level of the full-resolution path. Tokens may be coarser than it."""
+        return self.patch_size // 2 ** (len(self.detail_widths) - 1)
 
 
 #: ``tiny`` is the published network (ViT-T/16). ``nano`` trains and runs on a CPU: attention in windows of 25 tokens

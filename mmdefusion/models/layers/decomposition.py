@@ -23,6 +23,8 @@ class DecomposedTokens(NamedTuple):
         skip_unique: ``unique`` of the skip stream, (2N, L, D).
         grid: Where the tokens lie.
         image_size: (H, W) of the images in pixels, before padding to the grid.
+        details: Features of the stem at full, half, ... resolution, those of the first images, then those of the
+            second, (2N, C_i, H_i, W_i) each, padded to whole patches; empty for an architecture without a stem.
     """
 
     common: Tensor
@@ -31,12 +33,13 @@ class DecomposedTokens(NamedTuple):
     skip_unique: Tensor
     grid: TokenGrid
     image_size: tuple[int, int]
+    details: tuple[Tensor, ...] = ()
 
     def keep(self, ids: Tensor) -> DecomposedTokens:
         """Only the tokens at the positions ``ids``, (N, K) int64, the same ones in every part."""
         twice = ids.repeat(2, 1)
         parts = zip((ids, twice, ids, twice), self[:4], strict=True)
-        return DecomposedTokens(*(gather_tokens(part, index) for index, part in parts), self.grid, self.image_size)
+        return DecomposedTokens(*(gather_tokens(part, index) for index, part in parts), *self[4:])
 
     def first_order(self) -> DecomposedTokens:
         """Of common parts in both orders (2N, L, D) only those of the first."""

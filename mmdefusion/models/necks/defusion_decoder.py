@@ -68,9 +68,9 @@ class DetailHead(nn.Module):
         self.block = Block(arch.embed_dims, arch.num_heads, arch.mlp_ratio)
         self.detail = DetailDecoder(arch, out_channels)
 
-    def forward(self, tokens: Tensor, grid: TokenGrid, x1: Tensor, x2: Tensor) -> Tensor:
-        """(N, L, D) and two sources (N, C, H, W) -> (N, C, H, W)."""
-        return self.detail(self.block(tokens, grid.num_windows), grid, x1, x2)
+    def forward(self, fused: Tensor, tokens: DecomposedTokens, x1: Tensor, x2: Tensor) -> Tensor:
+        """Fused tokens (N, L, D), what they were made of and two sources (N, C, H, W) -> (N, C, H, W)."""
+        return self.detail(self.block(fused, tokens.grid.num_windows), tokens.grid, tokens.details, x1, x2)
 
 
 def to_pixels(pred: nn.Linear, tokens: Tensor, grid: TokenGrid, patch_size: int) -> Tensor:
@@ -154,12 +154,12 @@ class DeFusionDecoder(BaseModule):
         batch, device = tokens.common.size(0), tokens.common.device
         return draw_visible(batch, windows, grid.num_tokens // windows, self.mask_ratio, device)
 
-    def decode_fused(self, fused: Tensor, grid: TokenGrid, x1: Tensor, x2: Tensor) -> Tensor:
+    def decode_fused(self, fused: Tensor, tokens: DecomposedTokens, x1: Tensor, x2: Tensor) -> Tensor:
         """Decodes the fused image alone.
 
         Args:
             fused: Fused tokens Z', (N, L, D).
-            grid: Where they lie.
+            tokens: The decomposed pair that they were made of.
             x1: First sources, RGB in [0, 1], (N, C, H, W); read where the architecture has a detail path.
             x2: Second sources.
 
@@ -167,8 +167,8 @@ class DeFusionDecoder(BaseModule):
             (N, C, H, W), not clamped.
         """
         if isinstance(self.fused, DetailHead):
-            return self.fused(fused, grid, x1, x2)
-        return self.fused(fused, grid)[..., : x1.size(2), : x1.size(3)]
+            return self.fused(fused, tokens, x1, x2)
+        return self.fused(fused, tokens.grid)[..., : x1.size(2), : x1.size(3)]
 
     def forward(
         self,
@@ -196,6 +196,6 @@ class DeFusionDecoder(BaseModule):
         common = self.common(tokens.common + tokens.skip_common, grid)
         unique1, unique2 = self.unique(tokens.unique + tokens.skip_unique, grid).chunk(2)
         masked = None if visible is None else self.masked(visible, ids, grid)
-        images = (common, unique1, unique2, self.decode_fused(fused, grid, x1, x2), masked)
+        images = (common, unique1, unique2, self.decode_fused(fused, tokens, x1, x2), masked)
         height, width = tokens.image_size
         return Decomposition(*(image if image is None else image[..., :height, :width] for image in images))

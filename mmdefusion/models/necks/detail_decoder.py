@@ -14,16 +14,14 @@ from ..layers import (
     TokenGrid,
     forward_gradient,
     in_strips,
+    init_conv,
     reflect_pad,
     solve_screened_poisson,
     unpatchify,
 )
-from ..layers.statistics import channel_statistics, normalize
 
 #: Keeps the residual's weights, which read large features, from moving faster than all others.
 _RESIDUAL_SCALE = 0.1
-#: The stem halves the resolution this many times at most.
-_MAX_LEVELS = 3
 #: Distance in pixels over which brightness follows the gradients rather than the base.
 SCREENING_LENGTH = 16
 #: Side in pixels of the window in which the sources' gradients are compared, and the energy below which none counts: a
@@ -32,13 +30,6 @@ _STRENGTH_WINDOW = 7
 _WEAK_ENERGY = 255**-2
 #: Difference of brightness beyond which one source counts as the brighter one: ten gray levels.
 _BRIGHTER = 10 / 255
-
-
-def _conv(in_dims: int, out_dims: int, kernel_size: int = 3, stride: int = 1) -> nn.Conv2d:
-    conv = nn.Conv2d(in_dims, out_dims, kernel_size, stride, kernel_size // 2)
-    nn.init.kaiming_normal_(conv.weight, nonlinearity='relu')
-    nn.init.zeros_(conv.bias)
-    return conv
 
 
 def _preference(query: Tensor, keys: Tensor) -> Tensor:
@@ -97,57 +88,23 @@ def _is_gray(images: Tensor) -> bool:
 
 
 class ResidualConv(nn.Module):
-    """``x + conv(relu(conv(relu(x))))``; starts as the identity."""
+    """``x + conv(relu(x))``; starts as the identity."""
 
     def __init__(self, dims: int) -> None:
         super().__init__()
-        self.conv1 = _conv(dims, dims)
-        self.conv2 = _conv(dims, dims)
-        nn.init.zeros_(self.conv2.weight)
+        self.conv = init_conv(dims, dims)
+        nn.init.zeros_(self.conv.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W)."""
-        return x + self.conv2(self.conv1(x.relu()).relu_())
-
-
-class DetailStem(nn.Module):
-    """Features of one source at full, half, quarter and eighth resolution; layer i is (i + 1) times as wide."""
-
-    def __init__(self, in_channels: int, dims: int, levels: int) -> None:
-        super().__init__()
-        self.convs = nn.ModuleList(
-            nn.Sequential(
-                _conv(dims * level if level else in_channels, dims * (level + 1), stride=2 if level else 1),
-                nn.ReLU(inplace=True),
-                _conv(dims * (level + 1), dims * (level + 1)),
-            )
-            for level in range(levels + 1)
-        )
-        mean, std = channel_statistics(in_channels)
-        self.register_buffer('mean', mean.view(1, -1, 1, 1), persistent=False)
-        self.register_buffer('std', std.view(1, -1, 1, 1), persistent=False)
-
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """RGB in [0, 1], (N, C, H, W) -> (N, dims * (i + 1), H / 2**i, W / 2**i) for each level i."""
-        finest, image = in_strips(self._finest, [image], halo=4)
-        features = [finest]
-        for level, conv in enumerate(self.convs[1:]):
-            features.append((conv if level else conv[1:])(image))
-            image = features[-1].relu()
-        return features
-
-    def _finest(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """The finest level and the first layer of the next one."""
-        image = normalize(image, self.mean, self.std)
-        finest = self.convs[0](image.contiguous(memory_format=torch.channels_last))
-        return finest, self.convs[1][0](finest.relu())
+        return self.conv(x.relu()).add_(x)
 
 
 class DetailDecoder(nn.Module):
     r"""Fused image at full resolution from fused tokens and both sources, made in the gradient domain.
 
-    A stem, shared by the sources, gives features at full, half, quarter and eighth resolution. The tokens enter at the
-    coarsest one; on the way up each level adds the larger of the two sources' features. Places attend to the two
+    The backbone's stem gives features of both sources at full, half, quarter and eighth resolution. The tokens enter at
+    the coarsest one; on the way up each level adds the larger of the two sources' features. Places attend to the two
     sources: with ``k_i`` a source's own features divided by the root of their number and a query q of the decoder,
     ``q k1 - q k2`` says how much the first one is asked for. At the coarsest level that gives the brightness m, at full
     resolution the gradient g:
@@ -169,33 +126,33 @@ class DetailDecoder(nn.Module):
 
     def __init__(self, arch: FusionArch, channels: int) -> None:
         super().__init__()
-        self.levels = min(_MAX_LEVELS, arch.patch_size.bit_length() - 1)
-        # Tokens may be coarser than the coarsest level.
-        self.token_scale = arch.patch_size // 2**self.levels
+        widths = arch.detail_widths
+        self.levels = len(widths) - 1
+        self.token_scale = arch.detail_scale
         self.patch_size = arch.patch_size
-        widths = [arch.detail_dims * (level + 1) for level in range(self.levels + 1)]
-        self.stem = DetailStem(channels, arch.detail_dims, self.levels)
         self.context = nn.Linear(arch.embed_dims, widths[-1] * self.token_scale**2)
         self.refine = nn.ModuleList(ResidualConv(width) for width in widths)
         self.up = nn.ModuleList(
-            nn.Sequential(_conv(coarse, 4 * fine, kernel_size=1), nn.PixelShuffle(2))
+            nn.Sequential(init_conv(coarse, 4 * fine, kernel_size=1), nn.PixelShuffle(2))
             for fine, coarse in zip(widths, widths[1:], strict=False)
         )
-        self.base_query = _conv(widths[-1], widths[-1], kernel_size=1)
-        self.gradient_query = _conv(widths[0], widths[0], kernel_size=1)
+        self.base_query = init_conv(widths[-1], widths[-1], kernel_size=1)
+        self.gradient_query = init_conv(widths[0], widths[0], kernel_size=1)
         self.strength_scale = nn.Parameter(torch.tensor(2.0))
         self.brightness_scale = nn.Parameter(torch.tensor(0.3))
         # Channels of the residual, then the logarithm of the amplification.
-        self.residual = _conv(widths[0], channels + 1)
+        self.residual = init_conv(widths[0], channels + 1)
         for layer in (self.base_query, self.gradient_query, self.residual):
             nn.init.zeros_(layer.weight)
 
-    def forward(self, tokens: Tensor, grid: TokenGrid, x1: Tensor, x2: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, grid: TokenGrid, features: list[Tensor], x1: Tensor, x2: Tensor) -> Tensor:
         """Decodes the fused image.
 
         Args:
             tokens: Fused tokens, (N, L, D).
             grid: Where they lie.
+            features: Those of :class:`DetailStem` of the first and of the second sources, padded to whole patches,
+                (2N, C_i, H_i, W_i).
             x1: First sources, RGB in [0, 1], (N, C, H, W).
             x2: Second sources, of the same shape.
 
@@ -205,7 +162,6 @@ class DetailDecoder(nn.Module):
         height, width = x1.shape[-2:]
         rows, columns = (-(-side // self.patch_size) for side in (height, width))
         sources = reflect_pad(torch.cat([x1, x2]).float(), rows * self.patch_size, columns * self.patch_size)
-        features = self.stem(sources)
         x = unpatchify(self.context(tokens), grid, self.token_scale)
         x = x[..., : rows * self.token_scale, : columns * self.token_scale]
         x = x.contiguous(memory_format=torch.channels_last)
@@ -215,7 +171,7 @@ class DetailDecoder(nn.Module):
                 brightness = _preference(self.base_query(x), features[level])
             if level > 1:
                 x = self.up[level - 1](x)
-        detail, residual, amplification = in_strips(self._finest, [x, features[0]], halo=2, step=1)
+        detail, residual, amplification = in_strips(self._finest, [x, features[0]], halo=1, step=1)
         # One plane stands for three equal ones.
         planes = sources[:, :1] if _is_gray(sources) else sources
         with torch.autocast(x1.device.type, enabled=False):

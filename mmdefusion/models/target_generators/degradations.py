@@ -66,3 +66,5 @@ def contrast(img: Tensor) -> Tensor:
 
 
 DEGRADATIONS = dict(noise=noise, blur=blur, exposure=exposure, contrast=contrast)
+#: Those that show in a view itself, even where the photo is smooth.
+DECOMPOSABLE = ('noise', 'exposure')
