@@ -197,6 +197,25 @@ def test_the_stem_tells_tokens_what_patches_cannot():
     torch.testing.assert_close(backbone.encode(image, grid, details)[1], told[0])
 
 
+def test_details_of_both_sources_along_the_channels():
+    backbone = DeFusionViT(dict(TINY_ARCH, detail_dims=4), out_details=(1, 2)).eval()
+    x = torch.rand(2, 6, 18, 12)  # 20 x 12 in whole patches
+    full, half, features = backbone(x)
+    assert [tuple(level.shape) for level in (full, half, features)] == [(2, 8, 20, 12), (2, 16, 10, 6), (2, 16, 5, 3)]
+    padded = torch.cat([x, x[:, :, 16:17], x[:, :, 15:16]], dim=2)
+    for index, source in enumerate(padded.split(3, dim=1)):
+        for level, expected in zip((full, half), backbone.stem(source), strict=False):
+            torch.testing.assert_close(level.chunk(2, dim=1)[index], expected)
+    same = backbone(x[:, :3])[0].chunk(2, dim=1)
+    assert torch.equal(*same)  # one image stands for both
+
+
+@pytest.mark.parametrize(('arch', 'strides'), [(dict(detail_dims=4), (8,)), (dict(detail_dims=4), (2, 1)), ({}, (2,))])
+def test_details_that_the_stem_does_not_have(arch, strides):
+    with pytest.raises(ValueError, match='out_details must be some of'):
+        DeFusionViT(dict(TINY_ARCH, **arch), out_details=strides)
+
+
 def test_everything_frozen_gives_the_features_of_evaluation():
     """No drop path, no dropout, no random order, and nothing for the backward pass."""
     sizes = dict(TINY_ARCH, cross_dropout=0.5)

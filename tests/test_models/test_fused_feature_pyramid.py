@@ -105,9 +105,43 @@ def test_strides_that_cannot_be_reached(stride):
         FusedFeaturePyramid(8, 16, out_strides=(4, stride))
 
 
-def test_one_map_only():
-    with pytest.raises(ValueError, match='takes one map, got 2'):
-        FusedFeaturePyramid(8)([torch.rand(1, 8, 2, 2)] * 2)
+def test_the_stems_features_are_added_to_the_level_of_their_stride():
+    neck = FusedFeaturePyramid(8, out_strides=(4, 8, 16), out_channels=6, detail_channels=(5, 7))
+    plain = FusedFeaturePyramid(8, out_strides=(4, 8, 16), out_channels=6)
+    plain.load_state_dict({name: value for name, value in neck.state_dict().items() if 'details' not in name})
+    fine, half, x = torch.rand(2, 5, 12, 16), torch.rand(2, 7, 6, 8), torch.randn(2, 8, 3, 4)
+    before = []
+    for norm in plain.norms:
+        norm.register_forward_pre_hook(lambda module, inputs: before.append(inputs[0]))
+    plain([x])
+    for index, detail in enumerate((fine, half)):
+        conv = neck.details[index][1]
+        weight = conv.weight[..., 0, 0]
+        before[index] = before[index] + torch.einsum('oc,nchw->nohw', weight, detail) + conv.bias.view(1, -1, 1, 1)
+    expected = [F.layer_norm(level.movedim(1, -1), (6,), eps=1e-6).movedim(-1, 1) for level in before]
+    for level, wanted in zip(neck([fine, half, x]), expected, strict=True):
+        torch.testing.assert_close(level, wanted)
+
+
+@pytest.mark.parametrize('size', [(64, 96), (37, 50), (3, 3)])
+@pytest.mark.parametrize('channels', [3, 6])
+def test_behind_a_backbone_with_a_stem(size, channels):
+    backbone = DeFusionViT(dict(TINY_ARCH, patch_size=16, detail_dims=4), out_details=(4, 8))
+    neck = FusedFeaturePyramid(16, detail_channels=(24, 32))
+    rows, columns = (-(-side // 16) for side in size)
+    levels = neck(backbone(torch.rand(1, channels, *size)))
+    assert [tuple(level.shape[2:]) for level in levels[:3]] == [(rows * k, columns * k) for k in (4, 2, 1)]
+
+
+@pytest.mark.parametrize(('given', 'expected'), [(1, 2), (3, 2)])
+def test_number_of_maps(given, expected):
+    with pytest.raises(ValueError, match=f'takes {expected} maps, got {given}'):
+        FusedFeaturePyramid(8, detail_channels=(8,))([torch.rand(1, 8, 2, 2)] * given)
+
+
+def test_features_of_the_stem_need_a_level():
+    with pytest.raises(ValueError, match=r'detail_channels=\(8, 8, 8\) are more than the levels, 2'):
+        FusedFeaturePyramid(8, out_strides=(4, 8), detail_channels=(8, 8, 8))
 
 
 @pytest.mark.parametrize('host', ['mmdet', 'mmseg'])

@@ -9,13 +9,16 @@ _base_ = [
 norm_cfg = dict(type='GN', num_groups=8)
 model = dict(
     data_preprocessor=dict(type='mmdefusion.PairedDetDataPreprocessor', mean=[0.0] * 6, std=[255.0] * 6),
-    backbone=dict(_delete_=True, type='mmdefusion.DeFusionViT', arch='nano', num_sources=2, out_type='concat'),
+    backbone=dict(
+        _delete_=True, type='mmdefusion.DeFusionViT', arch='nano', num_sources=2, out_type='concat', out_details=(8,)
+    ),
     # Each channel scaled on its own, as linear probes of masked autoencoders do: spreads of tokens differ by orders.
     neck=[
         dict(
             type='mmdefusion.FusedFeaturePyramid',
             in_channels=4 * 192,
             out_channels=128,
+            detail_channels=(128,),
             out_strides=(8, 16, 32),
             norm_cfg=dict(type='BN'),
         ),

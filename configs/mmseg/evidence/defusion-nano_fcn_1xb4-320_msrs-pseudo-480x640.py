@@ -8,12 +8,13 @@ model = dict(
         type='mmdefusion.PairedSegDataPreProcessor', size=_base_.crop_size, test_cfg=dict(size_divisor=32)
     ),
     # All parts of the decomposition: a linear map of them agrees better than one of the fused features alone.
-    backbone=dict(type='mmdefusion.DeFusionViT', arch='nano', num_sources=2, out_type='concat'),
+    backbone=dict(type='mmdefusion.DeFusionViT', arch='nano', num_sources=2, out_type='concat', out_details=(8,)),
     # Each channel scaled on its own, as linear probes of masked autoencoders do: spreads of tokens differ by orders.
     neck=dict(
         type='mmdefusion.FusedFeaturePyramid',
         in_channels=4 * 192,
         out_channels=128,
+        detail_channels=(128,),
         out_strides=(8,),
         norm_cfg=dict(type='BN'),
     ),

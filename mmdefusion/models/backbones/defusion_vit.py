@@ -62,6 +62,9 @@ class DeFusionViT(BaseModule):
             pipeline or preprocessor that loses one of them is then an error.
         out_type: Features that :meth:`forward` returns: ``'fused'``, ``'common'`` or ``'unique'`` of D channels, or
             ``'concat'``: common, both unique ones and fused, 4D channels. ``'unique'`` is the sum of both.
+        out_details: Strides of the stem's features that :meth:`forward` returns before the map, finest first, those of
+            both sources along the channels: what tokens are too coarse for. Powers of two below the patch size, for an
+            architecture with a stem.
         drop_path_rate: Stochastic depth of the encoder, rising linearly from 0 to this with depth.
         frozen_stages: Stages that are not trained and stay in evaluation mode. -1: none; 0: the patch embedding and the
             stem; k: also the first k blocks of the encoder, with k = depth its norm too; depth + 1: also the
@@ -77,6 +80,7 @@ class DeFusionViT(BaseModule):
         in_channels: int = 3,
         num_sources: int | None = None,
         out_type: str = 'fused',
+        out_details: Sequence[int] = (),
         drop_path_rate: float = 0.0,
         frozen_stages: int = -1,
         with_cp: bool = False,
@@ -90,7 +94,11 @@ class DeFusionViT(BaseModule):
             raise ValueError(f'num_sources must be 1, 2 or None (either), got {num_sources!r}')
         self.in_channels = in_channels
         self.num_sources = num_sources
+        strides = [2**level for level in range(len(self.arch.detail_widths))] if self.arch.detail_dims else []
+        if sorted(set(out_details) & set(strides)) != list(out_details):
+            raise ValueError(f'out_details must be some of {strides} for this arch, finest first, got {out_details}')
         self.out_type = out_type
+        self.out_details = tuple(out_details)
         self.frozen_stages = frozen_stages
         self.with_cp = with_cp
         self._range_checked = False
@@ -268,7 +276,9 @@ class DeFusionViT(BaseModule):
             x: One image (N, C, H, W) or two along the channels (N, 2C, H, W), RGB in [0, 1].
 
         Returns:
-            One map (N, D, h, w), 4D channels for ``out_type='concat'``, with h = ceil(H / p), w = ceil(W / p).
+            For each stride s of ``out_details`` (N, 2 detail_widths[log2 s], H' / s, W' / s), where H' and W' are H and
+            W rounded up to whole patches, and last the map (N, D, h, w), 4D channels for ``out_type='concat'``, with
+            h = ceil(H / p), w = ceil(W / p).
 
         Raises:
             ValueError: The channels are not those of the expected number of images, or the values of the first input
@@ -285,4 +295,6 @@ class DeFusionViT(BaseModule):
         if self.out_type in ('fused', 'concat'):
             parts.append(self.fuse(tokens))
         rows, columns = (-(-side // self.arch.patch_size) for side in tokens.image_size)
-        return (to_map(torch.cat(parts, dim=-1), tokens.grid)[..., :rows, :columns],)
+        details = [tokens.details[stride.bit_length() - 1] for stride in self.out_details]
+        details = [torch.cat(level.chunk(2), dim=1) for level in details]
+        return (*details, to_map(torch.cat(parts, dim=-1), tokens.grid)[..., :rows, :columns])

@@ -27,7 +27,9 @@ class FusedFeaturePyramid(BaseModule):
     """Simple feature pyramid of ViTDet (Li et al., arXiv 2203.16527, Section 3), for the fused features of a pair.
 
     Each level is made of the last map alone: finer ones by transposed convolutions of stride 2 with layer norm and GELU
-    between, coarser ones by max pooling; a layer norm ends every level. The host's own neck follows:
+    between, coarser ones by max pooling; a layer norm ends every level. Where the backbone also gives features of its
+    convolutional stem, a 1x1 convolution of them is added to the level of the same stride before that norm. The host's
+    own neck follows:
 
     .. code-block:: python
 
@@ -42,13 +44,15 @@ class FusedFeaturePyramid(BaseModule):
         out_strides: The same for each level; each is ``in_stride`` times or divided by a power of two.
         out_channels: Channels E of every level; as many as the map has if None. Fewer make the concatenated parts of a
             pair affordable.
-        norm_cfg: Norm of the map before the levels, ``dict(type='BN')`` or ``dict(type='SyncBN')``. Pretrained tokens
+        detail_channels: Channels of the stem's features for the first levels, whose strides they must have:
+            ``(96, 128)`` for strides 4 and 8 behind a nano backbone with ``out_details=(4, 8)``.
+        norm_cfg: Norm of the maps before the levels, ``dict(type='BN')`` or ``dict(type='SyncBN')``. Pretrained tokens
             vary a thousand times more along some channels than along others, and a short training does not find what
-            the quiet ones say unless each channel is scaled on its own. None: the map as it is.
+            the quiet ones say unless each channel is scaled on its own. None: the maps as they are.
         init_cfg: As for any ``BaseModule``.
 
     Raises:
-        ValueError: A stride cannot be reached by factors of two.
+        ValueError: A stride cannot be reached by factors of two, or there are fewer levels than features of the stem.
     """
 
     def __init__(
@@ -57,13 +61,19 @@ class FusedFeaturePyramid(BaseModule):
         in_stride: int = 16,
         out_strides: Sequence[int] = (4, 8, 16, 32),
         out_channels: int | None = None,
+        detail_channels: Sequence[int] = (),
         norm_cfg: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.norm = build_norm_layer(norm_cfg, in_channels)[1] if norm_cfg else nn.Identity()
-        self.levels = nn.ModuleList(
-            _make_level(in_channels, out_channels or in_channels, in_stride, out_stride) for out_stride in out_strides
+        width = out_channels or in_channels
+        if len(detail_channels) > len(out_strides):
+            raise ValueError(f'detail_channels={detail_channels} are more than the levels, {len(out_strides)}')
+        self.norm = _make_norm(norm_cfg, in_channels)
+        self.levels = nn.ModuleList(_make_level(in_channels, width, in_stride, stride) for stride in out_strides)
+        self.norms = nn.ModuleList(LayerNorm2d(width, eps=1e-6) for _ in out_strides)
+        self.details = nn.ModuleList(
+            nn.Sequential(_make_norm(norm_cfg, channels), nn.Conv2d(channels, width, 1)) for channels in detail_channels
         )
         for module in self.modules():
             if isinstance(module, nn.ConvTranspose2d):
@@ -74,18 +84,25 @@ class FusedFeaturePyramid(BaseModule):
         """Makes the pyramid.
 
         Args:
-            maps: The one map of the backbone, (N, D, h, w).
+            maps: Those of the backbone: one for each of ``detail_channels``, finest first, and the map (N, D, h, w).
 
         Returns:
             For each level (N, E, h', w'): h' = h * k where it is k times finer, h' = ceil(h / k) where coarser.
 
         Raises:
-            ValueError: Not exactly one map.
+            ValueError: Another number of maps.
         """
-        if len(maps) != 1:
-            raise ValueError(f'FusedFeaturePyramid takes one map, got {len(maps)}')
-        x = self.norm(maps[0])
-        return tuple(level(x) for level in self.levels)
+        if len(maps) != len(self.details) + 1:
+            raise ValueError(f'FusedFeaturePyramid takes {len(self.details) + 1} maps, got {len(maps)}')
+        x = self.norm(maps[-1])
+        levels = [level(x) for level in self.levels]
+        for index, (detail, features) in enumerate(zip(self.details, maps[:-1], strict=True)):
+            levels[index] = levels[index] + detail(features)
+        return tuple(norm(level) for norm, level in zip(self.norms, levels, strict=True))
+
+
+def _make_norm(norm_cfg: dict | None, channels: int) -> nn.Module:
+    return build_norm_layer(norm_cfg, channels)[1] if norm_cfg else nn.Identity()
 
 
 def _make_level(in_channels: int, out_channels: int, in_stride: int, out_stride: int) -> nn.Sequential:
@@ -104,4 +121,4 @@ def _make_level(in_channels: int, out_channels: int, in_stride: int, out_stride:
             layers.append(nn.ConvTranspose2d(out_channels, out_channels, 2, 2))
     elif out_channels != in_channels:
         layers.append(nn.Conv2d(in_channels, out_channels, 1))
-    return nn.Sequential(*layers, LayerNorm2d(out_channels, eps=1e-6))
+    return nn.Sequential(*layers)
