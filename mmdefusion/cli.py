@@ -78,8 +78,9 @@ def _add_network_options(parser: argparse.ArgumentParser) -> None:
 
 def _make_inferencer(args: argparse.Namespace) -> FusionInferencer:
     from .apis import FusionInferencer
+    from .utils.setup_env import keep_freed_memory
 
-    return FusionInferencer(
+    fuse = FusionInferencer(
         args.model,
         args.weights,
         args.device,
@@ -89,6 +90,9 @@ def _make_inferencer(args: argparse.Namespace) -> FusionInferencer:
         tile_size=args.tile_size,
         tile_overlap=args.tile_overlap,
     )
+    if fuse.device_type == 'cpu':
+        keep_freed_memory()
+    return fuse
 
 
 def _positive(text: str) -> int:

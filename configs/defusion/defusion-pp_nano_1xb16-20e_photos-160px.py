@@ -8,14 +8,6 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-# Blurred and faded cells besides noisy ones: with noise alone nothing asks for the stronger detail of two sources. Half
-# of the views are noisy, for only they teach the parts.
-model = dict(
-    target_generator=dict(degradations=('noise', 'noise', 'blur', 'contrast')),
-    # Squared errors of parts, about as large as the others: 3,300 steps of L1 leave them black.
-    head=dict(part_loss='mse', common_weight=300.0, unique_weight=150.0, masked_weight=10.0),
-)
-
 data_root = 'data/photos/'
 
 train_pipeline = [

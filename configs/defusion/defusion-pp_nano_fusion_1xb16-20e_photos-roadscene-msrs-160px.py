@@ -8,27 +8,26 @@ _base_ = [
 ]
 
 model = dict(
-    target_generator=dict(degradations=('noise', 'blur', 'contrast')),
     fusion_head=dict(
         type='FusionHead',
         weights=dict(
             infrared_visible=dict(
-                structure=100.0,
+                structure=105.0,
                 fidelity=40.0,
                 information=15.0,
-                edge=40.0,
-                contrast=10.0,
+                edge=42.0,
+                contrast=14.0,
                 difference=6.0,
                 intensity=10.0,
             ),
             multi_focus=dict(truth=200.0, truth_structure=20.0),
             multi_exposure=dict(
-                truth=25.0,
-                exposure=60.0,
-                structure=30.0,
-                edge=25.0,
+                truth=30.0,
+                exposure=20.0,
+                structure=50.0,
+                edge=35.0,
                 information=40.0,
-                fidelity=20.0,
+                fidelity=30.0,
                 brightness=40.0,
             ),
         ),

@@ -6,8 +6,6 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-model = dict(target_generator=dict(degradations=('noise', 'blur', 'contrast')))
-
 max_epochs = 10
 optim_wrapper = dict(
     type='AutocastOptimWrapper',

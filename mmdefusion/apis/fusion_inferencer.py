@@ -266,7 +266,7 @@ class FusionInferencer(BaseInferencer):
         """
         dtype = self._dtype(inputs[0].depth)
         data = self.collate_fn([pack_pair(pair, self.color) for pair in inputs])
-        with torch.autocast(self._device_type(), dtype or torch.bfloat16, enabled=dtype is not None):
+        with torch.autocast(self.device_type, dtype or torch.bfloat16, enabled=dtype is not None):
             if isinstance(self.model, DeFusionPP):
                 samples = self.model.predict(**self.model.data_preprocessor(data), parts=parts)
             else:
@@ -308,9 +308,11 @@ class FusionInferencer(BaseInferencer):
         """The type to autocast to for pairs of a bit depth, None for full precision."""
         # bfloat16 has 8 significant bits: enough for 8-bit images only.
         precision = 'float32' if self.precision == 'auto' and depth == 16 else self.precision
-        return autocast_dtype(precision, self._device_type())
+        return autocast_dtype(precision, self.device_type)
 
-    def _device_type(self) -> str:
+    @property
+    def device_type(self) -> str:
+        """Where the model runs, ``'cpu'`` or ``'cuda'``; ``'cpu'`` for one without parameters."""
         return next((tensor.device for tensor in self.model.parameters()), torch.device('cpu')).type
 
     def _init_pipeline(self, cfg: ConfigDict) -> Callable[[Pair], LoadedPair]:

@@ -22,10 +22,11 @@ _M_MMAP_MAX, _M_TRIM_THRESHOLD = -4, -1
 
 
 def keep_freed_memory() -> None:
-    """Lets the C library keep large blocks for the next step of a training on a CPU, which asks for the same sizes.
+    """Lets the C library keep large blocks for the next step or image on a CPU, which asks for the same sizes.
 
-    Otherwise each step gets its activations as fresh pages from the system, which costs up to a fifth of its time. Does
-    nothing where the C library is not glibc, or where the user has set its variables.
+    Otherwise each gets its activations as fresh pages from the system, which costs up to a fifth of the time. It holds
+    for the whole process: for tools, not for libraries. Does nothing where the C library is not glibc, or where the
+    user has set its variables.
     """
     if any(name in os.environ for name in _MALLOC_VARIABLES):
         return

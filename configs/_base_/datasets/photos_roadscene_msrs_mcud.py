@@ -10,8 +10,17 @@ train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='RandomResizedCrop', scale=160, crop_ratio_range=(0.25, 1.0)),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotometricJitter', brightness=(0.5, 1.0), contrast=(0.5, 1.0), saturation=(0.1, 1.0)),
-    dict(type='RandomCUDMasks'),
+    # As in pretraining.
+    dict(type='RandomInvert', prob=0.5),
+    dict(
+        type='PhotometricJitter',
+        brightness=(0.1, 1.0),
+        contrast=(0.5, 1.0),
+        saturation=(0.1, 1.0),
+        gamma=(0.5, 4.0),
+    ),
+    # Cells as large as in crops of 224 pixels.
+    dict(type='RandomCUDMasks', coarse=9, fine=(18, 19)),
     dict(type='PackFusionInputs'),
 ]
 pair_pipeline = [

@@ -66,9 +66,12 @@ class _Maximum(torch.autograd.Function):
 def _windowed_sum(plane: Tensor, dim: int) -> Tensor:
     """Sums of ``_STRENGTH_WINDOW`` neighbours along a dimension, zeros beyond the border."""
     half = _STRENGTH_WINDOW // 2
-    padded = F.pad(plane, (half, half) if dim == -1 else (0, 0, half, half))
-    # A tenth of the time of PyTorch's average pooling.
-    return sum(padded.narrow(dim, offset, plane.size(dim)) for offset in range(_STRENGTH_WINDOW))
+    ones = F.pad(plane, (half, half) if dim == -1 else (0, 0, half, half))
+    size = plane.size(dim)
+    # 4 + 2 + 1 neighbours: an eighth of the time of PyTorch's average pooling.
+    twos = ones.narrow(dim, 0, size + 5) + ones.narrow(dim, 1, size + 5)
+    fours = twos.narrow(dim, 0, size) + twos.narrow(dim, 2, size)
+    return fours + twos.narrow(dim, 4, size) + ones.narrow(dim, 6, size)
 
 
 def _strength(image: Tensor) -> Tensor:
