@@ -37,7 +37,7 @@ demo: $(core)/.ready
 	$(core)/bin/python demo/run_demo.py
 
 test: $(full)/.ready
-	$(full)/bin/python -m pytest $(PYTEST_ARGS)
+	$(full)/bin/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
 lint: $(lint)/.ready
 	$(lint)/bin/ruff check .

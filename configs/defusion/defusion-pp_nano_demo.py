@@ -1,5 +1,5 @@
 # A minute of real pretraining on a handful of photos, for `make demo`: shows that everything works, not what it can do.
-_base_ = 'defusion-pp_nano_1xb16-20e_photos-160px.py'
+_base_ = 'defusion-pp_nano_1xb16-12e_photos-160px.py'
 
 data_root = 'work_dirs/demo/photos/'
 max_iters = 240

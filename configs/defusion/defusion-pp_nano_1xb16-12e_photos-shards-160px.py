@@ -1,5 +1,5 @@
-# Pretraining on a CPU as defusion-pp_nano_1xb16-20e_photos-160px.py, from tar shards instead of a folder.
-_base_ = 'defusion-pp_nano_1xb16-20e_photos-160px.py'
+# Pretraining on a CPU as defusion-pp_nano_1xb16-12e_photos-160px.py, from tar shards instead of a folder.
+_base_ = 'defusion-pp_nano_1xb16-12e_photos-160px.py'
 
 data_root = 'data/photos-shards/'
 

@@ -1,4 +1,4 @@
-# Pretraining on a CPU: the nano network on a folder of a few thousand photos, bfloat16, 20 epochs.
+# Pretraining on a CPU: the nano network on a folder of a few thousand photos, bfloat16, 12 epochs.
 #
 # data/photos
 # └── *.jpg        every 20th photo, in the order of their names, is held out for validation
@@ -46,7 +46,7 @@ val_dataloader = dict(
 
 test_dataloader = val_dataloader
 
-max_epochs = 20
+max_epochs = 12
 optim_wrapper = dict(
     type='AutocastOptimWrapper',
     dtype='bfloat16',
