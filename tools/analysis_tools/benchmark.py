@@ -95,9 +95,6 @@ class Benchmark:
         self.args = args
         self.device = torch.device(args.device).type
         self.dtype = autocast_dtype('auto', self.device)
-        if self.device == 'cpu':
-            # As the tools that fuse and train do.
-            keep_freed_memory()
         with tempfile.TemporaryDirectory() as folder:
             weights = Path(folder) / 'random.pth'
             torch.save(self.build().state_dict(), weights)
@@ -209,6 +206,8 @@ class Benchmark:
 
     def pretrain(self) -> dict:
         """Pairs per second of a training step on photos, and its share of the matrix rate."""
+        if self.device == 'cpu':
+            keep_freed_memory()
         model = self.build().to(self.args.device).train()
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
         side, batch = self.args.crop_size, self.args.batch_size
