@@ -143,6 +143,8 @@ def test_the_maximum_passes_gradients_to_the_larger_one():
 
 def test_gray_sources_as_colours():
     """Equal channels share one solution; colours that differ by nothing that counts get the same image."""
+    # Random weights may amplify the last bits a thousand times.
+    torch.manual_seed(0)
     model = MODELS.build(tiny_model_cfg(detail_dims=4)).eval()
     awake(model.neck.fused.detail)
     x1, x2 = torch.rand(2, 1, 1, 24, 32).expand(-1, -1, 3, -1, -1)

@@ -94,7 +94,7 @@ class DeFusionViT(BaseModule):
             raise ValueError(f'num_sources must be 1, 2 or None (either), got {num_sources!r}')
         self.in_channels = in_channels
         self.num_sources = num_sources
-        strides = [2**level for level in range(len(self.arch.detail_widths))] if self.arch.detail_dims else []
+        strides = [2**level for level in range(len(self.arch.detail_widths))]
         if sorted(set(out_details) & set(strides)) != list(out_details):
             raise ValueError(f'out_details must be some of {strides} for this arch, finest first, got {out_details}')
         self.out_type = out_type
@@ -155,8 +155,8 @@ class DeFusionViT(BaseModule):
             norm=depth,
             decomposition=depth + 1,
             skip_decomposition=depth + 1,
+            fusion=depth + 2,
         )
-        depths['fusion'] = depth + 2
         return int(index) + 1 if module == 'blocks' else depths[module], depth + 4
 
     def _frozen_modules(self) -> list[nn.Module]:

@@ -53,7 +53,12 @@ class FusionArch:
 
     @property
     def detail_widths(self) -> tuple[int, ...]:
-        """Channels of the full-resolution path at full, half, quarter and eighth resolution; none below the patch."""
+        """Channels of the full-resolution path at full, half, quarter and eighth resolution; () without that path.
+
+        None is coarser than a patch.
+        """
+        if not self.detail_dims:
+            return ()
         levels = min(_DETAIL_LEVELS, self.patch_size.bit_length() - 1)
         return tuple(self.detail_dims * (level + 1) for level in range(levels + 1))
 
