@@ -70,9 +70,9 @@ def test_published_recipe():
 def test_nano_is_small_and_every_window_fits_the_crop():
     cfg = Config.fromfile(ROOT / 'defusion/defusion-pp_nano_1xb16-12e_photos-160px.py')
     model = MODELS.build({**cfg.model, '_scope_': 'mmdefusion'})
-    assert sum(parameter.numel() for parameter in model.parameters()) == 6_478_086
+    assert sum(parameter.numel() for parameter in model.parameters()) == 6_551_942
     arch = model.backbone.arch
-    assert cfg.train_pipeline[1].scale % (arch.patch_size * arch.window_size) == 0
+    assert cfg.photo_pipeline[1].scale % (arch.patch_size * arch.window_size) == 0
 
 
 def test_published_second_stage():

@@ -5,29 +5,16 @@
 _base_ = [
     '../_base_/models/defusion-pp_nano.py',
     '../_base_/datasets/coco_cud.py',
+    '../_base_/datasets/photo_pipeline_160px.py',
     '../_base_/default_runtime.py',
 ]
 
 data_root = 'data/photos/'
 
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='RandomResizedCrop', scale=160, crop_ratio_range=(0.25, 1.0)),
-    dict(type='RandomFlip', prob=0.5),
-    # Noise is bright. Without negatives, and nights with lamps, whatever is bright would be taken for noise.
-    dict(type='RandomInvert', prob=0.5),
-    # Brightness as published: pairs taken at night are as dark. Contrast is milder than its 0.1 to 1.
-    dict(
-        type='PhotometricJitter',
-        brightness=(0.1, 1.0),
-        contrast=(0.5, 1.0),
-        saturation=(0.1, 1.0),
-        gamma=(0.5, 4.0),
-    ),
-    # Cells as large as in crops of 224 pixels.
-    dict(type='RandomCUDMasks', coarse=9, fine=(18, 19)),
-    dict(type='PackFusionInputs'),
-]
+# The queries that choose between sources are left to adaptation to pairs. In views of photos they find what is unlike a
+# clean photo: noise, which is bright, and so they learn to distrust whatever is bright, and infrared images.
+model = dict(neck=dict(frozen_queries=True))
+
 train_dataloader = dict(
     batch_size=16,
     num_workers=1,
@@ -36,7 +23,7 @@ train_dataloader = dict(
         data_prefix=dict(img_path=''),
         subset='train',
         indices=None,
-        pipeline=train_pipeline,
+        pipeline={{_base_.photo_pipeline}},
     ),
 )
 val_dataloader = dict(
@@ -53,15 +40,7 @@ optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01),
     # The full-resolution path has larger gradients than the tokens.
     clip_grad=dict(max_norm=20),
-    # Queries stay near zero, where the stronger detail and the brighter source win, unless a view is clearly degraded:
-    # trained freely they distrust whatever is unlike a clean photo, such as infrared images.
-    paramwise_cfg=dict(
-        custom_keys={
-            'neck.fused': dict(lr_mult=0.5),
-            'base_query': dict(lr_mult=0.5, decay_mult=8000.0),
-            'gradient_query': dict(lr_mult=0.5, decay_mult=25000.0),
-        }
-    ),
+    paramwise_cfg=dict(custom_keys={'neck.fused': dict(lr_mult=0.5)}),
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=100),

@@ -1,34 +1,37 @@
-# Second stage and unsupervised adaptation at once, on a CPU, from the checkpoint of pretraining: tokens learn from the
-# teachers of multi-modal decomposition, the fused image from real and generated pairs. One network for
-# infrared-visible, multi-focus and multi-exposure pairs, 20 epochs of 100 batches.
+# Unsupervised adaptation to fusion on a CPU, from the checkpoint of pretraining: photos keep up decomposition and masked
+# feature modeling, the fused image learns from real and generated pairs. One network for infrared-visible, multi-focus
+# and multi-exposure pairs, 20 epochs of 100 batches.
 _base_ = [
-    '../_base_/models/defusion-pp_nano_mcud.py',
+    '../_base_/models/defusion-pp_nano.py',
     '../_base_/datasets/photos_roadscene_msrs_fusion.py',
     '../_base_/default_runtime.py',
 ]
 
 model = dict(
+    # Photos train the parts alone: their noise would teach the fused image to distrust the brighter source.
+    target_generator=dict(degradations=('noise',)),
+    head=dict(fused_weight=0.0, ssim_weight=0.0),
     fusion_head=dict(
         type='FusionHead',
         weights=dict(
             infrared_visible=dict(
-                structure=125.0,
-                fidelity=40.0,
-                information=15.0,
+                structure=105.0,
+                fidelity=45.0,
+                information=20.0,
                 edge=46.0,
-                contrast=14.0,
+                contrast=20.0,
                 difference=6.0,
                 intensity=10.0,
             ),
             multi_focus=dict(truth=200.0, truth_structure=20.0),
+            # Not the truth: it would have each region as bright as it was, whatever its neighbours are.
             multi_exposure=dict(
-                truth=40.0,
-                exposure=18.0,
-                structure=65.0,
-                edge=45.0,
-                information=60.0,
-                fidelity=40.0,
-                brightness=40.0,
+                exposure=30.0,
+                structure=60.0,
+                edge=40.0,
+                information=50.0,
+                fidelity=50.0,
+                brightness=200.0,
             ),
         ),
     ),

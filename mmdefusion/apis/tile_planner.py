@@ -20,9 +20,9 @@ BYTES_PER_PIXEL = dict(bfloat16=640, float32=900)
 #: Values of tokens per pixel of the networks measured: 192 for 16x16 pixels.
 _MEASURED_DENSITY = 192 / 16**2
 #: Pixels from a border that zero padding of the stem's convolutions can reach on their way down to an eighth of the
-#: resolution, and with the decoder's on the way up again: 8 and 15, and 8 more for the grid between.
+#: resolution, and with the decoder's on the way up again: 8 and 31, and 8 more for the grid between.
 _STEM_REACH = 8
-_DETAIL_REACH = 32
+_DETAIL_REACH = 48
 #: Pixels after which the solution in the gradient domain has forgotten a border: six times its length, 1/400.
 _GRADIENT_REACH = 6 * SCREENING_LENGTH
 #: Multiple at which tiles start where the model has no windows: pyramids halve that often without a remainder.

@@ -68,3 +68,21 @@ def test_images_have_the_sources_size_and_full_precision():
 def test_bad_mask_ratio():
     with pytest.raises(ValueError, match='between 0 and 1, got 1'):
         DeFusionDecoder(TINY_ARCH, mask_ratio=1)
+
+
+def test_frozen_queries_stay_at_zero_and_out_of_the_gradient_norm():
+    arch = {**TINY_ARCH, 'detail_dims': 4}
+    backbone, decoder = DeFusionViT(arch), DeFusionDecoder(arch, frozen_queries=True)
+    sources = torch.rand(2, 1, 3, 32, 32)
+    tokens = backbone.decompose(*sources)
+    decoder(tokens, backbone.fuse(tokens), *sources).fused.square().mean().backward()
+    frozen = {name: weight for name, weight in decoder.named_parameters() if not weight.requires_grad}
+    queries = [f'fused.detail.{query}_query.{kind}' for query in ('base', 'gradient') for kind in ('weight', 'bias')]
+    assert sorted(frozen) == sorted(queries)
+    assert all(weight.grad is None and not weight.any() for weight in frozen.values())
+    assert decoder.fused.detail.residual.weight.grad.any()
+
+
+def test_queries_cannot_be_frozen_where_there_are_none():
+    with pytest.raises(ValueError, match='frozen_queries needs an arch with a full-resolution path'):
+        DeFusionDecoder(TINY_ARCH, frozen_queries=True)

@@ -23,13 +23,11 @@ ARCH = {**TINY_ARCH, 'detail_dims': 4}
 
 def awake(decoder):
     """Gives the layers that start at zero something to say."""
-    for layer in (
-        decoder.base_query,
-        decoder.gradient_query,
-        decoder.residual,
-        *(block.conv for block in decoder.refine),
-    ):
+    for layer in (decoder.base_query, decoder.gradient_query, decoder.residual):
         torch.nn.init.normal_(layer.weight, std=0.2)
+    # Six in a row: with larger ones the amplification, an exponential, leaves all bounds.
+    for block in (*decoder.refine, *decoder.deepen):
+        torch.nn.init.normal_(block.conv.weight, std=0.1)
     return decoder
 
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
 _base_ = '{root}/configs/defusion/defusion-pp_nano_1xb16-12e_photos-160px.py'
 arch = dict(_delete_=True, embed_dims=16, depth=2, num_heads=2, patch_size=4, window_size=4, cross_heads=2)
-model = dict(backbone=dict(arch=arch), neck=dict(arch=arch))
+model = dict(backbone=dict(arch=arch), neck=dict(arch=arch, frozen_queries=False))
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='RandomResizedCrop', scale=32),

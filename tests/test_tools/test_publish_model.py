@@ -49,16 +49,3 @@ def test_a_checkpoint_without_config_is_refused(run_tool, tmp_path):
     result = run_tool('python', TOOL, 'bare.pth', 'published.pth')
     assert result.returncode != 0 and 'bare.pth: contains no config' in result.stderr
     assert not (tmp_path / 'published.pth').exists()
-
-
-def test_parameters_can_be_scaled(run_tool, tmp_path):
-    model = save_training_checkpoint(tmp_path / 'epoch_1.pth')
-    prefix = 'neck.fused.detail.strength_scale'
-    assert run_tool('python', TOOL, 'epoch_1.pth', 'published.pth', '--scale', f'{prefix}=0.25').returncode == 0
-    weights = torch.load(tmp_path / 'published.pth', weights_only=True)['state_dict']
-    for name, value in model.state_dict().items():
-        assert torch.equal(weights[name], (value * 0.25 if name == prefix else value).half())
-
-    result = run_tool('python', TOOL, 'epoch_1.pth', 'other.pth', '--scale', 'nek.=2')
-    assert result.returncode != 0 and "no weight has a name that begins with 'nek.'" in result.stderr
-    assert not (tmp_path / 'other.pth').exists()

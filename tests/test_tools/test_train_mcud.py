@@ -25,7 +25,7 @@ encoder = {teacher}
 teacher = dict(type='FrozenEncoder', encoder=encoder, checkpoint='{data}/teacher.pth', recipe='train the teacher')
 model = dict(
     backbone=dict(arch=arch),
-    neck=dict(arch=arch),
+    neck=dict(arch=arch, frozen_queries=False),
     teachers=[teacher, teacher],
     mcud_head=dict(arch=arch, teacher_dims=(12, 12)),
 )

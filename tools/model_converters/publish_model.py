@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import io
-from collections.abc import Sequence
 
 import torch
 from mmengine.config import Config
@@ -26,39 +25,22 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('in_file', help='checkpoint of training; averaged weights where it has them')
     parser.add_argument('out_file', help='file to write, loads with weights_only=True')
     parser.add_argument('--dtype', choices=DTYPES, default='float16', help='type of the stored weights')
-    parser.add_argument(
-        '--scale',
-        nargs='+',
-        type=_scale,
-        default=[],
-        metavar='PREFIX=FACTOR',
-        help='multiply the parameters whose names begin with PREFIX',
-    )
     return parser.parse_args()
 
 
-def _scale(text: str) -> tuple[str, float]:
-    prefix, _, factor = text.partition('=')
-    try:
-        return prefix, float(factor)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f'{text} is not PREFIX=FACTOR') from error
-
-
-def publish(in_file: str, out_file: str, dtype: torch.dtype, scales: Sequence[tuple[str, float]] = ()) -> int:
+def publish(in_file: str, out_file: str, dtype: torch.dtype) -> int:
     """Writes the file, atomically.
 
     Args:
         in_file: Checkpoint of training, with its config.
         out_file: File to write.
         dtype: Type of the stored weights; loading converts them to float32.
-        scales: Beginnings of names, and what their parameters are multiplied by.
 
     Returns:
         Size of the file in bytes.
 
     Raises:
-        ValueError: The checkpoint has no config, or not all weights of its model, or no name begins so.
+        ValueError: The checkpoint has no config, or not all weights of its model.
     """
     checkpoint = read_checkpoint(in_file)
     config = embedded_config(checkpoint, in_file)
@@ -68,13 +50,7 @@ def publish(in_file: str, out_file: str, dtype: torch.dtype, scales: Sequence[tu
     model = MODELS.build(model_config)
     load_all_weights(model, checkpoint, in_file)
     text = Config(dict(default_scope=config.default_scope, model=model_config)).pretty_text
-    weights = model.state_dict()
-    for prefix, factor in scales:
-        names = [name for name in weights if name.startswith(prefix)]
-        if not names:
-            raise ValueError(f'{in_file}: no weight has a name that begins with {prefix!r}')
-        weights |= {name: weights[name] * factor for name in names}
-    weights = {name: value.to(dtype) for name, value in weights.items()}
+    weights = {name: value.to(dtype) for name, value in model.state_dict().items()}
     buffer = io.BytesIO()
     torch.save(dict(state_dict=weights, meta=dict(cfg=text, mmdefusion_version=mmdefusion.__version__)), buffer)
     write_bytes(out_file, buffer.getvalue())
@@ -84,7 +60,7 @@ def publish(in_file: str, out_file: str, dtype: torch.dtype, scales: Sequence[tu
 def main() -> None:
     """Entry point."""
     args = parse_args()
-    size = publish(args.in_file, args.out_file, DTYPES[args.dtype], args.scale)
+    size = publish(args.in_file, args.out_file, DTYPES[args.dtype])
     print(f'{args.out_file}: {size / 2**20:.2f} MiB')
 
 

@@ -7,13 +7,15 @@
 # └── MSRS/test/{vi,ir}/00004N.png         89 pairs (splits/msrs_train.txt)
 #
 # An epoch is 100 batches; every kind goes on from epoch to epoch.
+_base_ = 'photo_pipeline_160px.py'
+
 # Fusion works on luma as a rule, and on colours where a user asks for it.
 to_luma = dict(type='RandomApply', transforms=[dict(type='SourcesToLuma')], prob=0.75)
 pair_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadPairedImage'),
     # Down to the sources' own resolution, which the fused image has to keep.
-    dict(type='RandomResizedCrop', scale=160, crop_ratio_range=(0.08, 0.7)),
+    dict(type='RandomResizedCrop', scale=160, crop_ratio_range=(0.06, 0.5)),
     dict(type='RandomFlip', prob=0.5),
     dict(type='SourcesToLuma'),
     dict(type='PackFusionInputs'),
@@ -29,28 +31,11 @@ focus_pipeline = [
 ]
 exposure_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='RandomResizedCrop', scale=160, crop_ratio_range=(0.25, 1.0)),
+    # Up to twice as large as the photos are: pictures of a tripod have larger regions, and less noise.
+    dict(type='RandomResizedCrop', scale=160, crop_ratio_range=(0.1, 1.0)),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='RandomMultiExposurePair'),
+    dict(type='RandomMultiExposurePair', full_well=(4e3, 4e5)),
     to_luma,
-    dict(type='PackFusionInputs'),
-]
-
-decomposition_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='RandomResizedCrop', scale=160, crop_ratio_range=(0.25, 1.0)),
-    dict(type='RandomFlip', prob=0.5),
-    # As in pretraining.
-    dict(type='RandomInvert', prob=0.5),
-    dict(
-        type='PhotometricJitter',
-        brightness=(0.1, 1.0),
-        contrast=(0.5, 1.0),
-        saturation=(0.1, 1.0),
-        gamma=(0.5, 4.0),
-    ),
-    # Cells as large as in crops of 224 pixels.
-    dict(type='RandomCUDMasks', coarse=9, fine=(18, 19)),
     dict(type='PackFusionInputs'),
 ]
 
@@ -83,7 +68,7 @@ train_dataloader = dict(
     dataset=dict(
         type='ConcatDataset',
         datasets=[
-            dict(**photos, pipeline=decomposition_pipeline),
+            dict(**photos, pipeline={{_base_.photo_pipeline}}),
             dict(type='ConcatDataset', datasets=[roadscene, msrs]),
             {**photos, 'kind': 'multi_focus', 'pipeline': focus_pipeline},
             {**photos, 'kind': 'multi_exposure', 'pipeline': exposure_pipeline},

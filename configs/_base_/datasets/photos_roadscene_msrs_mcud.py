@@ -6,23 +6,8 @@
 # └── MSRS/test/{vi,ir}/00004N.png         89 pairs (splits/msrs_train.txt)
 #
 # One batch of photos, one of pairs. An epoch is 100 batches; both go on from epoch to epoch.
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='RandomResizedCrop', scale=160, crop_ratio_range=(0.25, 1.0)),
-    dict(type='RandomFlip', prob=0.5),
-    # As in pretraining.
-    dict(type='RandomInvert', prob=0.5),
-    dict(
-        type='PhotometricJitter',
-        brightness=(0.1, 1.0),
-        contrast=(0.5, 1.0),
-        saturation=(0.1, 1.0),
-        gamma=(0.5, 4.0),
-    ),
-    # Cells as large as in crops of 224 pixels.
-    dict(type='RandomCUDMasks', coarse=9, fine=(18, 19)),
-    dict(type='PackFusionInputs'),
-]
+_base_ = 'photo_pipeline_160px.py'
+
 pair_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadPairedImage'),
@@ -45,7 +30,7 @@ photos = dict(
     data_root='data/photos/',
     data_prefix=dict(img_path=''),
     subset='train',
-    pipeline=train_pipeline,
+    pipeline={{_base_.photo_pipeline}},
 )
 roadscene = dict(
     type='PairedImageDataset',

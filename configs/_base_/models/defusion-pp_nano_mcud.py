@@ -3,6 +3,8 @@ _base_ = 'defusion-pp_nano.py'
 
 encoder = dict(type='MAEViT', img_size=160, patch_size=16, embed_dims=192, depth=6, num_heads=6)
 model = dict(
+    # As in pretraining.
+    neck=dict(frozen_queries=True),
     # The teacher of the first source, then that of the second.
     teachers=[
         dict(

@@ -19,7 +19,15 @@ DEPTH_OF_FIELD = 0.25
 
 
 class _RandomPair(BaseTransform):
-    """What both kinds of pair have in common: a random camera, a random order, and where the results go."""
+    """What both kinds of pair have in common: a random camera, a random order, and where the results go.
+
+    Args:
+        full_well: Range of the electrons that saturate a pixel, drawn evenly on a logarithmic scale; more means less
+            noise. A pixel of an image that was scaled down stands for many of the sensor's.
+    """
+
+    def __init__(self, full_well: tuple[float, float]) -> None:
+        self.full_well = tuple(full_well)
 
     def transform(self, results: dict) -> dict:
         """Makes the pair, with random numbers that start from ``numpy.random``."""
@@ -27,7 +35,7 @@ class _RandomPair(BaseTransform):
         camera = Camera(
             gamma=rng.uniform(1.9, 2.4),
             contrast=rng.uniform(0, 0.4),
-            full_well=np.exp(rng.uniform(np.log(4e3), np.log(4e4))),
+            full_well=np.exp(rng.uniform(*np.log(self.full_well))),
         )
         photo = results['img']
         if photo.ndim != 3 or photo.shape[2] != 3:
@@ -65,11 +73,16 @@ class RandomMultiFocusPair(_RandomPair):
     Args:
         families: Kinds of depth to draw from, see :func:`mmdefusion.datasets.synthesis.draw_disparity`.
         max_radius: Range of the radius of the largest blur disc, as a share of the photo's shorter side.
+        full_well: Range of the electrons that saturate a pixel; more means less noise.
     """
 
     def __init__(
-        self, families: Sequence[str] = tuple(FAMILIES), max_radius: tuple[float, float] = (0.008, 0.025)
+        self,
+        families: Sequence[str] = tuple(FAMILIES),
+        max_radius: tuple[float, float] = (0.008, 0.025),
+        full_well: tuple[float, float] = (4e3, 4e4),
     ) -> None:
+        super().__init__(full_well)
         unknown = sorted(set(families) - set(FAMILIES))
         if unknown or not families:
             raise ValueError(f'families: found {list(families)}; expected some of {list(FAMILIES)}')
@@ -112,6 +125,7 @@ class RandomMultiExposurePair(_RandomPair):
         under: Range of the short exposure in stops (factors of two) relative to the photo's.
         over: Range of the long exposure.
         light_range: Range of the difference in stops between the best and the least lit place.
+        full_well: Range of the electrons that saturate a pixel; more means less noise.
     """
 
     def __init__(
@@ -119,7 +133,9 @@ class RandomMultiExposurePair(_RandomPair):
         under: tuple[float, float] = (-3.5, -1.5),
         over: tuple[float, float] = (1.0, 2.5),
         light_range: tuple[float, float] = (0.0, 1.5),
+        full_well: tuple[float, float] = (4e3, 4e4),
     ) -> None:
+        super().__init__(full_well)
         self.under = tuple(under)
         self.over = tuple(over)
         self.light_range = tuple(light_range)

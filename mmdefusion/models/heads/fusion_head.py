@@ -22,8 +22,10 @@ from ..losses import (
     visual_fidelity,
 )
 
-#: Side of the squares whose mean brightness is compared.
+#: Side of the squares whose mean brightness is compared, and how far it should lean from the mean of both sources to
+#: the brighter one: as far at all places, or one tone of the scene gets several.
 _BRIGHTNESS_WINDOW = 16
+_BRIGHTNESS_LEANING = 0.1
 #: Luma of ITU-R BT.601.
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -57,8 +59,8 @@ def _intensity(x1: Tensor, x2: Tensor, fused: Tensor) -> Tensor:
 
 
 def _brightness(x1: Tensor, x2: Tensor, fused: Tensor) -> Tensor:
-    difference = F.avg_pool2d(fused - (x1 + x2) / 2, _BRIGHTNESS_WINDOW, ceil_mode=True)
-    return difference.abs().mean(dim=(1, 2, 3))
+    wanted = (x1 + x2) / 2 + _BRIGHTNESS_LEANING * (x1 - x2).abs() / 2
+    return F.avg_pool2d(fused - wanted, _BRIGHTNESS_WINDOW, ceil_mode=True).abs().mean(dim=(1, 2, 3))
 
 
 def _exposure(x1: Tensor, x2: Tensor, fused: Tensor) -> Tensor:
@@ -91,9 +93,9 @@ class FusionHead(BaseModule):
     the sources' entropy that is mutual information with the fused image), ``edge`` (1 - Qabf), ``gradient``
     (difference from the stronger gradient), ``contrast`` (local contrast that the better source has more),
     ``difference`` (2 - SCD), ``intensity`` (difference from the brighter source), ``brightness`` (difference of the
-    mean over squares of 16 pixels from that of both sources), ``exposure`` (1 - MEF-SSIM). For generated pairs, which
-    bring ``gt_fused``: ``truth`` (L1 in RGB) and ``truth_structure`` (1 - SSIM in RGB).
-    ``range``, always on, is 10 times what lies outside of [0, 1].
+    mean over squares of 16 pixels from that of both sources, leaning to the brighter one by a tenth of the way),
+    ``exposure`` (1 - MEF-SSIM). For generated pairs, which bring ``gt_fused``: ``truth`` (L1 in RGB) and
+    ``truth_structure`` (1 - SSIM in RGB). ``range``, always on, is 10 times what lies outside of [0, 1].
 
     Args:
         weights: For each kind (``kind`` of the data samples) a dict of weights by term.

@@ -116,7 +116,12 @@ class DeFusionDecoder(BaseModule):
         arch: Sizes, the same as the backbone's.
         out_channels: Channels C of an image.
         mask_ratio: Share of token positions that masked feature modeling drops.
+        frozen_queries: Whether the queries of the full-resolution path, see :class:`DetailDecoder`, are not trained. They
+            start at zero, where the stronger detail and the brighter source win.
         init_cfg: As in MMEngine.
+
+    Raises:
+        ValueError: ``mask_ratio`` is out of range, or ``frozen_queries`` is asked of an architecture without such a path.
     """
 
     def __init__(
@@ -124,6 +129,7 @@ class DeFusionDecoder(BaseModule):
         arch: str | dict = 'tiny',
         out_channels: int = 3,
         mask_ratio: float = 0.75,
+        frozen_queries: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -135,6 +141,11 @@ class DeFusionDecoder(BaseModule):
         self.unique = PixelHead(sizes, out_channels)
         self.fused = (DetailHead if sizes.detail_dims else PixelHead)(sizes, out_channels)
         self.masked = MaskedModeling(sizes, out_channels)
+        if frozen_queries:
+            if not sizes.detail_dims:
+                raise ValueError('frozen_queries needs an arch with a full-resolution path, detail_dims of 1 or more')
+            for query in (self.fused.detail.base_query, self.fused.detail.gradient_query):
+                query.requires_grad_(False)
         init_vit_weights(self)
         for head in self.linear_heads():
             # Z' starts as the sum of eight normalised tokens; the others are fewer, and their targets darker.

@@ -135,6 +135,8 @@ class DetailDecoder(nn.Module):
         self.patch_size = arch.patch_size
         self.context = nn.Linear(arch.embed_dims, widths[-1] * self.token_scale**2)
         self.refine = nn.ModuleList(ResidualConv(width) for width in widths)
+        # Brightness is decided at the coarsest level, where convolutions cost next to nothing.
+        self.deepen = nn.Sequential(*(ResidualConv(widths[-1]) for _ in range(2)))
         self.up = nn.ModuleList(
             nn.Sequential(init_conv(coarse, 4 * fine, kernel_size=1), nn.PixelShuffle(2))
             for fine, coarse in zip(widths, widths[1:], strict=False)
@@ -169,7 +171,8 @@ class DetailDecoder(nn.Module):
         x = x[..., : rows * self.token_scale, : columns * self.token_scale]
         x = x.contiguous(memory_format=torch.channels_last)
         for level in reversed(range(1, self.levels + 1)):
-            x = self.refine[level](x + _Maximum.apply(*features[level].chunk(2))).relu_()
+            x = self.refine[level](x + _Maximum.apply(*features[level].chunk(2)))
+            x = (self.deepen(x) if level == self.levels else x).relu_()
             if level == self.levels:
                 brightness = _preference(self.base_query(x), features[level])
             if level > 1:
