@@ -94,9 +94,9 @@ def test_ablations_of_the_second_stage_differ_in_one_thing():
         Config.fromfile(ROOT / stem.format(*names))
         for names in (('mcud', '-roadscene-msrs'), ('mcud-no-consistency', '-roadscene-msrs'), ('no-mcud', ''))
     )
-    assert (full.model.mcud_head.consistency_weight, plain.model.mcud_head.consistency_weight) == (5, 0)
+    assert (full.model.mcud_head.consistency_weight, plain.model.mcud_head.consistency_weight) == (1, 0)
     assert none.model.mcud_head is None and none.train_dataloader.batch_sampler.ratio == (1, 0)
-    plain.model.mcud_head.consistency_weight = 5.0
+    plain.model.mcud_head.consistency_weight = 1.0
     assert plain.model == full.model
     for key in ('train_cfg', 'optim_wrapper', 'param_scheduler', 'load_from', 'custom_hooks', 'val_dataloader'):
         assert full[key] == plain[key] == none[key]

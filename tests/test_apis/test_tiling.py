@@ -117,8 +117,8 @@ def test_receptive_field_by_hand():
     # Windows of 16 pixels; the second block and the last one of the fusion look into displaced windows.
     assert receptive_field(get_arch(TINY_ARCH)) == 32
     assert receptive_field(get_arch({**TINY_ARCH, 'depth': 4})) == 48
-    # 8 pixels of the stem, and 32 of convolutions with 96 of the gradient domain, are nine windows more.
-    assert receptive_field(get_arch(DETAIL_ARCH)) == 176
+    # 8 pixels of the stem, and 48 of convolutions with 96 of the gradient domain, are ten windows more.
+    assert receptive_field(get_arch(DETAIL_ARCH)) == 192
     assert receptive_field(get_arch('tiny')) is None
 
 

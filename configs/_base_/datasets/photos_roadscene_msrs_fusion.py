@@ -14,8 +14,9 @@ to_luma = dict(type='RandomApply', transforms=[dict(type='SourcesToLuma')], prob
 pair_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadPairedImage'),
-    # Down to the sources' own resolution, which the fused image has to keep.
-    dict(type='RandomResizedCrop', scale=160, crop_ratio_range=(0.06, 0.5)),
+    # From the sources' own resolution, which the fused image has to keep, to all of them, over which brightness has to
+    # be consistent.
+    dict(type='RandomResizedCrop', scale=160, crop_ratio_range=(0.08, 1.0)),
     dict(type='RandomFlip', prob=0.5),
     dict(type='SourcesToLuma'),
     dict(type='PackFusionInputs'),
@@ -64,7 +65,7 @@ train_dataloader = dict(
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    batch_sampler=dict(type='AlternatingBatchSampler', ratio=(1, 3, 2, 2), num_batches=100),
+    batch_sampler=dict(type='AlternatingBatchSampler', ratio=(1, 4, 1, 2), num_batches=100),
     dataset=dict(
         type='ConcatDataset',
         datasets=[

@@ -26,10 +26,10 @@ model = dict(
         type='MCUDHead',
         arch='nano',
         teacher_dims=(192, 192),
-        # At the published weights of 1 the losses of photos, some ten times larger, decide every step.
-        source1_weight=30.0,
-        source2_weight=30.0,
-        consistency_weight=5.0,
+        # The published weights. Larger ones take away what pretraining has taught the common part.
+        source1_weight=1.0,
+        source2_weight=1.0,
+        consistency_weight=1.0,
         kinds=('infrared_visible',),
     ),
 )

@@ -44,6 +44,10 @@ class PatchEmbed(nn.Module):
 
     def forward(self, image: Tensor, grid: TokenGrid) -> Tensor:
         """(N, C, h*p, w*p) -> (N, L, D)."""
+        device = image.device.type
+        if torch.is_autocast_enabled(device):
+            # As the product would, but before the pixels are moved rather than after.
+            image = image.to(torch.get_autocast_dtype(device))
         patches = patchify(image, grid, self.proj.kernel_size[0])
         return F.linear(patches, self.proj.weight.flatten(1), self.proj.bias)
 

@@ -4,7 +4,7 @@
 from .arch import ARCHS, FusionArch, get_arch
 from .decomposition import CommonUniqueDecomposition, DecomposedTokens, FeatureFusion, gather_tokens
 from .detail_stem import DetailStem, init_conv
-from .gradient_domain import Gradient, divergence, forward_gradient, solve_screened_poisson
+from .gradient_domain import Gradient, divergence, forward_gradient, missing_divergence, solve_screened_poisson
 from .masking import draw_visible, fill_masked
 from .strips import in_strips
 from .token_grid import (
@@ -42,6 +42,7 @@ __all__ = [
     'get_arch',
     'in_strips',
     'init_conv',
+    'missing_divergence',
     'patchify',
     'reflect_pad',
     'sincos_positions',

@@ -33,6 +33,12 @@ def divergence(gradient: Gradient) -> Tensor:
     return F.pad(gradient.x, (1, 1)).diff(dim=-1) + F.pad(gradient.y, (0, 0, 1, 1)).diff(dim=-2)
 
 
+def missing_divergence(gradient: Gradient, base: Tensor) -> Tensor:
+    """Divergence of what the gradient of a base (..., H, W) lacks to a wanted one, (..., H, W)."""
+    own = forward_gradient(base)
+    return divergence(Gradient(gradient.x - own.x, gradient.y - own.y))
+
+
 def _twiddles(size: int, sign: int, like: Tensor) -> Tensor:
     angle = sign * math.pi / (2 * size) * torch.arange(size // 2 + 1, device=like.device, dtype=like.dtype)
     return torch.complex(angle.cos(), angle.sin())
@@ -65,32 +71,28 @@ def _eigenvalues(size: int, like: Tensor) -> Tensor:
     return 2 - 2 * torch.cos(math.pi / size * torch.arange(size, device=like.device, dtype=like.dtype))
 
 
-def solve_screened_poisson(gradient: Gradient, base: Tensor, screening: float) -> Tensor:
-    r"""The image whose gradient is close to a wanted one and whose coarse brightness is that of a base.
+def solve_screened_poisson(missing: Tensor, screening: float) -> Tensor:
+    r"""How far a base lies from the image whose gradient is close to a wanted one and whose brightness is the base's.
 
-    It minimises :math:`|\nabla f - g|^2 + \lambda (f - m)^2` over all images f, exactly, with mirrored borders. What
-    happens at one pixel fades with :math:`e^{-r\sqrt\lambda}` at a distance of r pixels.
+    That image f minimises :math:`|\nabla f - g|^2 + \lambda (f - m)^2`, exactly, with mirrored borders, for the wanted
+    gradient g and the base m. What happens at one pixel fades with :math:`e^{-r\sqrt\lambda}` at a distance of r
+    pixels.
 
     Source of the principle: P. Bhat et al., "Fourier analysis of the 2D screened Poisson equation for gradient domain
     problems", ECCV 2008.
 
     Args:
-        gradient: g, as of :func:`forward_gradient`, float32.
-        base: m, (N, C, H, W), float32.
+        missing: div(g - grad m), see :func:`missing_divergence`, (N, C, H, W), float32.
         screening: :math:`\lambda`, more than 0.
 
     Returns:
-        f, (N, C, H, W).
+        m - f, (N, C, H, W).
     """
-    eigenvalues = _eigenvalues(base.size(-2), base)[:, None] + _eigenvalues(base.size(-1), base)
-    # Of the difference from the base, which is small and loses little to rounding.
-    missing = divergence(
-        Gradient(*(wanted - own for wanted, own in zip(gradient, forward_gradient(base), strict=True)))
-    )
+    eigenvalues = _eigenvalues(missing.size(-2), missing)[:, None] + _eigenvalues(missing.size(-1), missing)
 
     def solve(plane: Tensor) -> Tensor:
         spectrum = dct(dct(plane).mT).mT / (screening + eigenvalues)
         return idct(idct(spectrum.mT).mT)
 
     # One plane at a time stays in the cache: three times as quick on a CPU.
-    return base - torch.stack([solve(plane) for plane in missing.unbind(1)], dim=1)
+    return torch.stack([solve(plane) for plane in missing.unbind(1)], dim=1)

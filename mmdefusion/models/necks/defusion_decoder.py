@@ -116,12 +116,12 @@ class DeFusionDecoder(BaseModule):
         arch: Sizes, the same as the backbone's.
         out_channels: Channels C of an image.
         mask_ratio: Share of token positions that masked feature modeling drops.
-        frozen_queries: Whether the queries of the full-resolution path, see :class:`DetailDecoder`, are not trained. They
-            start at zero, where the stronger detail and the brighter source win.
+        frozen_queries: Whether the queries of the full-resolution path, see :class:`DetailDecoder`, are not trained.
+            They start at zero, where the stronger detail and the brighter source win.
         init_cfg: As in MMEngine.
 
     Raises:
-        ValueError: ``mask_ratio`` is out of range, or ``frozen_queries`` is asked of an architecture without such a path.
+        ValueError: ``mask_ratio`` is out of range, or ``frozen_queries`` is asked of an architecture without that path.
     """
 
     def __init__(

@@ -15,6 +15,7 @@ from ..layers import (
     forward_gradient,
     in_strips,
     init_conv,
+    missing_divergence,
     reflect_pad,
     solve_screened_poisson,
     unpatchify,
@@ -166,7 +167,6 @@ class DetailDecoder(nn.Module):
         """
         height, width = x1.shape[-2:]
         rows, columns = (-(-side // self.patch_size) for side in (height, width))
-        sources = reflect_pad(torch.cat([x1, x2]).float(), rows * self.patch_size, columns * self.patch_size)
         x = unpatchify(self.context(tokens), grid, self.token_scale)
         x = x[..., : rows * self.token_scale, : columns * self.token_scale]
         x = x.contiguous(memory_format=torch.channels_last)
@@ -178,10 +178,13 @@ class DetailDecoder(nn.Module):
             if level > 1:
                 x = self.up[level - 1](x)
         detail, residual, amplification = in_strips(self._finest, [x, features[0]], halo=1, step=1)
+        padded = [reflect_pad(image.float(), rows * self.patch_size, columns * self.patch_size) for image in (x1, x2)]
         # One plane stands for three equal ones.
-        planes = sources[:, :1] if _is_gray(sources) else sources
+        planes = [image[:, :1] for image in padded] if all(map(_is_gray, padded)) else padded
         with torch.autocast(x1.device.type, enabled=False):
-            fused = self._blend(*planes.chunk(2), brightness, detail, amplification.exp()) + residual
+            scale = 2**self.levels
+            base, missing = in_strips(self._base, [*planes, brightness, detail, amplification], halo=scale, step=scale)
+            fused = base - solve_screened_poisson(missing, SCREENING_LENGTH**-2) + residual
         return fused[..., :height, :width]
 
     def _finest(self, x: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -192,16 +195,20 @@ class DetailDecoder(nn.Module):
         residual = _RESIDUAL_SCALE * self.residual(x).float()
         return detail, residual[:, :-1], residual[:, -1:]
 
-    def _blend(self, x1: Tensor, x2: Tensor, brightness: Tensor, detail: Tensor, amplification: Tensor) -> Tensor:
+    def _base(
+        self, x1: Tensor, x2: Tensor, brightness: Tensor, detail: Tensor, amplification: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The base, and the divergence of what its gradient lacks to the wanted one."""
         mean, half_difference = (x1 + x2) / 2, (x1 - x2) / 2
         coarse = F.avg_pool2d(half_difference, 2**self.levels)
         brighter = (2 * coarse.mean(1, keepdim=True) / _BRIGHTER).tanh()
         coarse = 2 * (brightness + self.brightness_scale * brighter).tanh() * coarse
         base = mean + F.interpolate(coarse, size=x1.shape[-2:], mode='bilinear', align_corners=False)
         weight = (detail + self.strength_scale * (_strength(x1) - _strength(x2))).tanh()
+        amplification = amplification.exp()
         of_mean, of_difference = forward_gradient(mean), forward_gradient(half_difference)
         gradient = Gradient(
             x=amplification[..., :-1] * (of_mean.x + weight[..., :-1] * of_difference.x),
             y=amplification[..., :-1, :] * (of_mean.y + weight[..., :-1, :] * of_difference.y),
         )
-        return solve_screened_poisson(gradient, base, SCREENING_LENGTH**-2)
+        return base, missing_divergence(gradient, base)

@@ -1,6 +1,6 @@
-# Unsupervised adaptation to fusion on a CPU, from the checkpoint of pretraining: photos keep up decomposition and masked
-# feature modeling, the fused image learns from real and generated pairs. One network for infrared-visible, multi-focus
-# and multi-exposure pairs, 20 epochs of 100 batches.
+# Unsupervised adaptation to fusion on a CPU, from the checkpoint of pretraining: photos keep up decomposition and
+# masked feature modeling, the fused image learns from real and generated pairs. One network for infrared-visible,
+# multi-focus and multi-exposure pairs, 16 epochs of 100 batches.
 _base_ = [
     '../_base_/models/defusion-pp_nano.py',
     '../_base_/datasets/photos_roadscene_msrs_fusion.py',
@@ -15,13 +15,13 @@ model = dict(
         type='FusionHead',
         weights=dict(
             infrared_visible=dict(
-                structure=105.0,
+                structure=135.0,
                 fidelity=45.0,
                 information=20.0,
                 edge=46.0,
-                contrast=20.0,
-                difference=6.0,
-                intensity=10.0,
+                contrast=16.0,
+                difference=10.0,
+                intensity=40.0,
             ),
             multi_focus=dict(truth=200.0, truth_structure=20.0),
             # Not the truth: it would have each region as bright as it was, whatever its neighbours are.
@@ -31,13 +31,13 @@ model = dict(
                 edge=40.0,
                 information=50.0,
                 fidelity=50.0,
-                brightness=200.0,
+                brightness=120.0,
             ),
         ),
     ),
 )
 
-max_epochs = 20
+max_epochs = 16
 optim_wrapper = dict(
     type='AutocastOptimWrapper',
     dtype='bfloat16',
