@@ -72,7 +72,7 @@ def test_nano_is_small_and_every_window_fits_the_crop():
     model = MODELS.build({**cfg.model, '_scope_': 'mmdefusion'})
     assert sum(parameter.numel() for parameter in model.parameters()) == 6_551_942
     arch = model.backbone.arch
-    assert cfg.photo_pipeline[1].scale % (arch.patch_size * arch.window_size) == 0
+    assert cfg.train_pipeline[1].scale % (arch.patch_size * arch.window_size) == 0
 
 
 def test_published_second_stage():

@@ -11,6 +11,8 @@ _base_ = [
 
 data_root = 'data/photos/'
 
+train_pipeline = {{_base_.photo_pipeline}}
+
 # The queries that choose between sources are left to adaptation to pairs. In views of photos they find what is unlike a
 # clean photo: noise, which is bright, and so they learn to distrust whatever is bright, and infrared images.
 model = dict(neck=dict(frozen_queries=True))
@@ -23,7 +25,7 @@ train_dataloader = dict(
         data_prefix=dict(img_path=''),
         subset='train',
         indices=None,
-        pipeline={{_base_.photo_pipeline}},
+        pipeline=train_pipeline,
     ),
 )
 val_dataloader = dict(

@@ -13,7 +13,7 @@ train_dataloader = dict(
         type='ShardDataset',
         data_root=data_root + 'train/',
         shuffle_buffer=500,
-        pipeline={{_base_.photo_pipeline}},
+        pipeline={{_base_.train_pipeline}},
     ),
 )
 val_dataloader = dict(
