@@ -195,3 +195,12 @@ def test_fused_alone_equals_fused_among_all_parts():
 def test_patch_size_must_be_a_power_of_two(patch_size):
     with pytest.raises(ValueError, match=f'a patch_size that is a power of two from 2 on, got {patch_size}'):
         get_arch({**ARCH, 'patch_size': patch_size})
+
+
+def test_up_convolution_is_a_convolution_and_a_pixel_shuffle():
+    up = detail_decoder.UpConv(6, 3)
+    torch.nn.init.normal_(up[0].bias)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        x = torch.randn(2, 6, 4, 5).contiguous(memory_format=layout)
+        torch.testing.assert_close(up(x), torch.nn.functional.pixel_shuffle(up[0](x), 2))
+    assert [name for name, _ in up.named_parameters()] == ['0.weight', '0.bias']

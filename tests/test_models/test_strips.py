@@ -38,6 +38,13 @@ def test_strips_give_what_the_whole_gives(calls, height):
         torch.testing.assert_close(result, whole)
 
 
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+def test_results_keep_the_memory_layout_of_the_strips(calls, layout):
+    with torch.no_grad():
+        (result,) = in_strips(lambda x: [(2 * x).contiguous(memory_format=layout)], [torch.rand(1, 3, 40, 16)], halo=2)
+    assert result.is_contiguous(memory_format=layout)
+
+
 def test_maps_of_two_resolutions_are_cut_at_the_same_places(calls):
     conv = nn.Conv2d(1, 1, 3, padding=1)
 

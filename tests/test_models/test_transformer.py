@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmdefusion.models.layers import Block, CrossAttentionLayer, TokenGrid, attend, window_shift
+from mmdefusion.models.layers import Block, CrossAttentionLayer, Linear, TokenGrid, attend, window_shift
 from mmdefusion.models.layers.transformer import drop
 
 
@@ -149,3 +149,17 @@ def test_softmax_of_bfloat16_scores_stays_close_to_that_of_float32():
         result = attend(q, k, v)
     assert (result - expected).abs().max() < 0.05
     assert (result - expected).abs().mean() < 0.005
+
+
+@pytest.mark.parametrize('shape', [(1, 1, 8), (2, 7, 8), (3, 50, 8)])
+def test_a_linear_map_without_gradients_is_that_with_them(shape):
+    """In bfloat16 on a CPU another kernel makes it; contiguous and not, with float32 weights under autocast."""
+    layer = Linear(8, 5)
+    nn.init.normal_(layer.bias)
+    for x in (torch.randn(shape).bfloat16(), torch.randn(*shape[:2], 24).bfloat16()[..., 8:16]):
+        with torch.autocast('cpu', torch.bfloat16):
+            expected = layer(x)
+            with torch.no_grad():
+                result = layer(x)
+        assert result.shape == (*shape[:2], 5) and result.dtype == torch.bfloat16
+        torch.testing.assert_close(result, expected.detach(), rtol=2**-7, atol=2**-7)

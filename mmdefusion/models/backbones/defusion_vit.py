@@ -22,6 +22,7 @@ from ..layers import (
     FeatureFusion,
     TokenGrid,
     get_arch,
+    linear,
     patchify,
     reflect_pad,
     sincos_positions,
@@ -49,7 +50,7 @@ class PatchEmbed(nn.Module):
             # As the product would, but before the pixels are moved rather than after.
             image = image.to(torch.get_autocast_dtype(device))
         patches = patchify(image, grid, self.proj.kernel_size[0])
-        return F.linear(patches, self.proj.weight.flatten(1), self.proj.bias)
+        return linear(patches, self.proj.weight.flatten(1), self.proj.bias)
 
 
 @MODELS.register_module()
@@ -209,7 +210,10 @@ class DeFusionViT(BaseModule):
         if details:
             scale, coarsest = self.arch.detail_scale, details[-1]
             missing = (grid.width * scale - coarsest.size(3), grid.height * scale - coarsest.size(2))
-            x = x + self.stem_embed(patchify(F.pad(coarsest, (0, missing[0], 0, missing[1])), grid, scale))
+            # A convolution of patches, which moves the channels of a pixel as a whole.
+            weight = self.stem_embed.weight.unflatten(1, (-1, scale, scale))
+            coarsest = F.pad(coarsest, (0, missing[0], 0, missing[1]))
+            x = x + patchify(F.conv2d(coarsest, weight, self.stem_embed.bias, stride=scale), grid, 1)
         x = x + sincos_positions(grid, x.size(-1), x.device).to(x.dtype)
         shift = window_shift(grid, x.device)
         for index, block in enumerate(self.blocks):

@@ -5,6 +5,7 @@ from .arch import ARCHS, FusionArch, get_arch
 from .decomposition import CommonUniqueDecomposition, DecomposedTokens, FeatureFusion, gather_tokens
 from .detail_stem import DetailStem, init_conv
 from .gradient_domain import Gradient, divergence, forward_gradient, missing_divergence, solve_screened_poisson
+from .linear_map import Linear, linear
 from .masking import draw_visible, fill_masked
 from .strips import in_strips
 from .token_grid import (
@@ -30,6 +31,7 @@ __all__ = [
     'FeatureFusion',
     'FusionArch',
     'Gradient',
+    'Linear',
     'Mlp',
     'TokenGrid',
     'WindowShift',
@@ -42,6 +44,7 @@ __all__ = [
     'get_arch',
     'in_strips',
     'init_conv',
+    'linear',
     'missing_divergence',
     'patchify',
     'reflect_pad',

@@ -42,7 +42,7 @@ def in_strips(
         if not results:
             shapes = [(*strip.shape[:2], strip.size(2) * height // (high - low), strip.size(3)) for strip in strips]
             results = [
-                torch.empty(shape, dtype=strip.dtype, memory_format=torch.channels_last)
+                torch.empty(shape, dtype=strip.dtype, memory_format=_memory_format(strip))
                 for shape, strip in zip(shapes, strips, strict=True)
             ]
         for result, strip in zip(results, strips, strict=True):
@@ -50,6 +50,10 @@ def in_strips(
             skipped = first - _scale((low,), result, height)[0]
             result[:, :, first:last] = strip[:, :, skipped : skipped + last - first]
     return results
+
+
+def _memory_format(strip: Tensor) -> torch.memory_format:
+    return torch.channels_last if strip.stride(1) == 1 else torch.contiguous_format
 
 
 def _scale(rows: Sequence[int], plane: Tensor, height: int) -> list[int]:

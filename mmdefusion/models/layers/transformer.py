@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .linear_map import Linear, linear
 from .token_grid import WindowShift
 
 #: Longest sequence for which writing the attention out beats PyTorch's kernel on a CPU, forward and backward together.
@@ -62,15 +63,17 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, dropout:
         if mask is not None:
             mask = mask[:, None].repeat(q.size(0) // mask.size(0), 1, 1, 1)
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
-    scores = (q * q.size(-1) ** -0.5) @ k.transpose(-2, -1)
+    batch, heads, length, dims = q.shape
+    q, k, v = (part.reshape(batch * heads, -1, dims) for part in (q, k, v))
+    scores = torch.baddbmm(q.new_zeros(1), q, k.transpose(1, 2), beta=0, alpha=dims**-0.5)
     if mask is not None:
         bias = torch.zeros_like(mask, dtype=scores.dtype).masked_fill_(~mask, float('-inf'))
-        scores = (scores.unflatten(0, (-1, mask.size(0))) + bias[:, None]).flatten(0, 1)
+        scores = (scores.view(-1, mask.size(0), heads, *mask.shape[1:]) + bias[:, None]).flatten(0, 2)
     # Few values in bfloat16 take PyTorch's softmax three times as long as in float32; many half as long.
-    dtype = torch.float32 if k.size(2) < _FEW_VALUES else scores.dtype
+    dtype = torch.float32 if k.size(1) < _FEW_VALUES else scores.dtype
     with torch.autocast(q.device.type, enabled=False):
         weights = scores.softmax(dim=-1, dtype=dtype).to(v.dtype)
-    return drop(weights, dropout) @ v
+    return torch.bmm(drop(weights, dropout), v).view(batch, heads, length, dims)
 
 
 def _attend_in_blocks(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -107,8 +110,8 @@ class Attention(nn.Module):
     def __init__(self, dims: int, num_heads: int) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.qkv = nn.Linear(dims, 3 * dims)
-        self.proj = nn.Linear(dims, dims)
+        self.qkv = Linear(dims, 3 * dims)
+        self.proj = Linear(dims, dims)
 
     def forward(self, x: Tensor, num_windows: int, mask: Tensor | None = None) -> Tensor:
         """(N, L, D) -> (N, L, D)."""
@@ -121,8 +124,8 @@ class Mlp(nn.Module):
 
     def __init__(self, dims: int, ratio: float, dropout: float = 0.0) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(dims, int(dims * ratio))
-        self.fc2 = nn.Linear(int(dims * ratio), dims)
+        self.fc1 = Linear(dims, int(dims * ratio))
+        self.fc2 = Linear(int(dims * ratio), dims)
         self.dropout = dropout
 
     def forward(self, x: Tensor) -> Tensor:
@@ -198,8 +201,8 @@ class CrossAttentionLayer(nn.Module):
         self.task = task
         self.dropout = dropout
         # The release applies two linear maps in a row to each of Q, K, V; one is the same function.
-        self.qkv = nn.Linear(dims, 3 * dims)
-        self.proj = nn.Linear(dims, dims)
+        self.qkv = Linear(dims, 3 * dims)
+        self.proj = Linear(dims, dims)
         self.norm1 = nn.LayerNorm(dims)
         self.mlp = Mlp(dims, mlp_ratio, dropout)
         self.norm2 = nn.LayerNorm(dims)
@@ -209,8 +212,8 @@ class CrossAttentionLayer(nn.Module):
         from_b = 2 if self.task == 'common' else 1
         weights = self.qkv.weight.split([from_b * b.size(-1), (3 - from_b) * b.size(-1)])
         biases = self.qkv.bias.split([from_b * b.size(-1), (3 - from_b) * b.size(-1)])
-        left = F.linear(b, weights[0], biases[0]).chunk(from_b, dim=-1)
-        right = F.linear(a, weights[1], biases[1]).chunk(3 - from_b, dim=-1)
+        left = linear(b, weights[0], biases[0]).chunk(from_b, dim=-1)
+        right = linear(a, weights[1], biases[1]).chunk(3 - from_b, dim=-1)
         if b.size(0) > a.size(0):
             right = tuple(part.repeat(b.size(0) // a.size(0), 1, 1) for part in right)
         return (*left, *right)
