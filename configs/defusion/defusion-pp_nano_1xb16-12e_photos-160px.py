@@ -6,7 +6,7 @@ _base_ = [
     '../_base_/models/defusion-pp_nano.py',
     '../_base_/datasets/coco_cud.py',
     '../_base_/datasets/photo_pipeline_160px.py',
-    '../_base_/default_runtime.py',
+    '../_base_/cpu_runtime.py',
 ]
 
 data_root = 'data/photos/'
@@ -36,25 +36,14 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 max_epochs = 12
-optim_wrapper = dict(
-    type='AutocastOptimWrapper',
-    dtype='bfloat16',
-    optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01),
-    # The full-resolution path has larger gradients than the tokens.
-    clip_grad=dict(max_norm=20),
-    paramwise_cfg=dict(custom_keys={'neck.fused': dict(lr_mult=0.5)}),
-)
+# The full-resolution path has larger gradients than the tokens.
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'neck.fused': dict(lr_mult=0.5)}))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=100),
     dict(type='CosineAnnealingLR', by_epoch=True, T_max=max_epochs, eta_min=1e-5, convert_to_iter_based=True),
 ]
 train_cfg = dict(type='ResumableTrainLoop', max_epochs=max_epochs, val_interval=1)
-# Validation in bfloat16 as well.
-val_cfg = dict(type='ValLoop', fp16=True)
-test_cfg = dict(type='TestLoop', fp16=True)
-auto_scale_lr = dict(enable=False, base_batch_size=16)
 
-default_hooks = dict(logger=dict(interval=20))
 custom_hooks = [
     dict(type='ReproducibleRunHook'),
     dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=0.002, gamma=100),

@@ -4,7 +4,7 @@
 _base_ = [
     '../_base_/models/defusion-pp_nano.py',
     '../_base_/datasets/photos_roadscene_msrs_fusion.py',
-    '../_base_/default_runtime.py',
+    '../_base_/cpu_runtime.py',
 ]
 
 model = dict(
@@ -39,9 +39,7 @@ model = dict(
 
 max_epochs = 16
 optim_wrapper = dict(
-    type='AutocastOptimWrapper',
-    dtype='bfloat16',
-    optimizer=dict(type='AdamW', lr=8e-4, betas=(0.9, 0.98), weight_decay=0.01),
+    optimizer=dict(lr=8e-4),
     # So small that steps of all kinds of pairs weigh alike.
     clip_grad=dict(max_norm=5),
 )
@@ -50,12 +48,8 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', by_epoch=True, T_max=max_epochs, eta_min=1e-5, convert_to_iter_based=True),
 ]
 train_cfg = dict(type='ResumableTrainLoop', max_epochs=max_epochs, val_interval=4)
-# Validation in bfloat16 as well.
-val_cfg = dict(type='ValLoop', fp16=True)
-test_cfg = dict(type='TestLoop', fp16=True)
-auto_scale_lr = dict(enable=False, base_batch_size=16)
 
-default_hooks = dict(logger=dict(interval=20), checkpoint=dict(save_best=None))
+default_hooks = dict(checkpoint=dict(save_best=None))
 custom_hooks = [
     dict(type='ReproducibleRunHook'),
     dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=0.002, gamma=100),

@@ -3,28 +3,18 @@
 _base_ = [
     '../_base_/models/defusion-pp_nano_mcud.py',
     '../_base_/datasets/photos_roadscene_msrs_mcud.py',
-    '../_base_/default_runtime.py',
+    '../_base_/cpu_runtime.py',
 ]
 
 max_epochs = 10
-optim_wrapper = dict(
-    type='AutocastOptimWrapper',
-    dtype='bfloat16',
-    # A quarter of the first stage's, as published.
-    optimizer=dict(type='AdamW', lr=1.25e-4, betas=(0.9, 0.98), weight_decay=0.01),
-    clip_grad=dict(max_norm=20),
-)
+# A quarter of the first stage's, as published.
+optim_wrapper = dict(optimizer=dict(lr=1.25e-4))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=50),
     dict(type='CosineAnnealingLR', by_epoch=True, T_max=max_epochs, eta_min=1e-5, convert_to_iter_based=True),
 ]
 train_cfg = dict(type='ResumableTrainLoop', max_epochs=max_epochs, val_interval=5)
-# Validation in bfloat16 as well.
-val_cfg = dict(type='ValLoop', fp16=True)
-test_cfg = dict(type='TestLoop', fp16=True)
-auto_scale_lr = dict(enable=False, base_batch_size=16)
 
-default_hooks = dict(logger=dict(interval=20))
 custom_hooks = [
     dict(type='ReproducibleRunHook'),
     dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=0.002, gamma=100),
