@@ -7,8 +7,12 @@ _base_ = [
 ]
 
 max_epochs = 10
-# A quarter of the first stage's, as published.
-optim_wrapper = dict(optimizer=dict(lr=1.25e-4))
+optim_wrapper = dict(
+    # A quarter of the first stage's, as published.
+    optimizer=dict(lr=1.25e-4),
+    # The predictions start at zero, and have to be there before the tokens can learn from them.
+    paramwise_cfg=dict(custom_keys=dict(mcud_head=dict(lr_mult=10.0))),
+)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=50),
     dict(type='CosineAnnealingLR', by_epoch=True, T_max=max_epochs, eta_min=1e-5, convert_to_iter_based=True),

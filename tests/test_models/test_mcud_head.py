@@ -59,6 +59,9 @@ def test_formula_with_affine_norms_and_other_widths():
     for norm in head.norms:
         nn.init.normal_(norm.weight, generator=generator)
         nn.init.normal_(norm.bias, generator=generator)
+    for pred in head.preds:
+        nn.init.normal_(pred.weight, generator=generator)
+        nn.init.normal_(pred.bias, generator=generator)
     targets = [torch.randn(1, 7, width, generator=generator) for width in (5, 9)]
     losses = head.loss(tokens, targets)
     common, unique = tokens.common + tokens.skip_common, tokens.unique + tokens.skip_unique
@@ -124,3 +127,14 @@ def test_both_orders_of_the_common_layer():
     torch.testing.assert_close(common[:2], one_order)
     torch.testing.assert_close(unique, same_unique)
     assert not torch.allclose(common[:2], common[2:])
+
+
+def test_predictions_that_have_learned_nothing_teach_the_tokens_nothing():
+    tokens = make_tokens()
+    tokens.unique.requires_grad_()
+    head = MCUDHead(arch=TINY_ARCH, teacher_dims=(5, 9), consistency_weight=0)
+    losses = head.loss(tokens, [torch.ones(1, 7, 5), torch.full((1, 7, 9), 3.0)])
+    assert {name: loss.item() for name, loss in losses.items()} == dict(loss_mcud_source1=1.0, loss_mcud_source2=3.0)
+    sum(losses.values()).backward()
+    assert tokens.unique.grad.abs().max() == 0
+    assert all(pred.bias.grad.abs().min() > 0 for pred in head.preds)

@@ -56,8 +56,9 @@ class MCUDHead(BaseModule):
         dims = self.arch.embed_dims
         self.norms = nn.ModuleList(nn.LayerNorm(dims) for _ in range(2))
         self.preds = nn.ModuleList(nn.Linear(dims, teacher_dim) for teacher_dim in teacher_dims)
+        # A random prediction is noise: until it has learned, it would teach the tokens to be silent.
         for pred in self.preds:
-            nn.init.xavier_uniform_(pred.weight)
+            nn.init.zeros_(pred.weight)
             nn.init.zeros_(pred.bias)
 
     def takes(self, data_samples: list[FusionDataSample]) -> bool:
