@@ -19,7 +19,7 @@ model = dict(
                 fidelity=45.0,
                 information=20.0,
                 edge=46.0,
-                contrast=16.0,
+                contrast=24.0,
                 difference=10.0,
                 intensity=40.0,
             ),

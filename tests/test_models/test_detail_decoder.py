@@ -15,6 +15,7 @@ from mmdefusion.models.layers import (
     solve_screened_poisson,
     strips,
 )
+from mmdefusion.models.layers.statistics import luma
 from mmdefusion.models.necks import DetailDecoder, detail_decoder
 from mmdefusion.registry import MODELS
 from mmdefusion.testing import TINY_ARCH, tiny_model_cfg
@@ -140,17 +141,23 @@ def test_the_maximum_passes_gradients_to_the_larger_one():
     assert (x1.grad.tolist(), x2.grad.tolist()) == ([0, 0, 30], [10, 20, 0])
 
 
-def test_gray_sources_as_colours():
-    """Equal channels share one solution; colours that differ by nothing that counts get the same image."""
+@pytest.mark.parametrize('gradients', [False, True])
+def test_gray_sources_give_a_gray_image(gradients):
+    """The luma of what two sources with colours that do not count give; of one of them too, each sample by itself."""
     # Random weights may amplify the last bits a thousand times.
     torch.manual_seed(0)
     model = MODELS.build(tiny_model_cfg(detail_dims=4)).eval()
     awake(model.neck.fused.detail)
     x1, x2 = torch.rand(2, 1, 1, 24, 32).expand(-1, -1, 3, -1, -1)
-    with torch.no_grad():
+    nearly1, nearly2 = (x + torch.tensor([1e-6, 0, 0]).view(3, 1, 1) for x in (x1, x2))
+    with torch.set_grad_enabled(gradients):
         gray = model.decode_fused(x1, x2)
-        colours = model.decode_fused(x1, x2 + torch.tensor([1e-6, 0, 0]).view(3, 1, 1))
-    torch.testing.assert_close(colours, gray, rtol=1e-3, atol=1e-3)
+        mixed = model.decode_fused(torch.cat([x1, nearly1]), torch.cat([x2, nearly2]))
+        one = model.decode_fused(nearly1, x2)
+    assert gray.shape == (1, 3, 24, 32) and torch.equal(gray[:, :1].expand(-1, 3, -1, -1), gray)
+    torch.testing.assert_close(mixed[:1], gray, rtol=1e-3, atol=1e-3)
+    assert (mixed[1] - mixed[1, :1]).abs().max() > 0.01 > (one - one[:, :1]).abs().max()
+    torch.testing.assert_close(luma(mixed[1:]), gray[:, :1], rtol=1e-3, atol=1e-3)
 
 
 def test_strips_of_a_large_image_give_what_the_whole_gives(monkeypatch):

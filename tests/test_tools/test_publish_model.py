@@ -12,9 +12,9 @@ from mmdefusion.testing import tiny_model_cfg
 TOOL = Path(__file__).resolve().parents[2] / 'tools/model_converters/publish_model.py'
 
 
-def save_training_checkpoint(path):
+def save_training_checkpoint(path, seed=0):
     """A checkpoint as a runner writes it: config and optimizer beside the weights."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = tiny_model_cfg(detail_dims=4)
     config['fusion_head'] = dict(type='mmdefusion.FusionHead', weights=dict(multi_focus=dict(truth=1.0)))
     model = MODELS.build(config)
@@ -42,6 +42,18 @@ def test_a_published_file_fuses_as_the_checkpoint_does(run_tool, tmp_path):
     assert all(isinstance(inferencer.model, DeFusionPP) for inferencer in fused)
     before, after = (inferencer(tuple(pair))['predictions'][0].astype(int) for inferencer in fused)
     assert abs(before - after).max() <= 1
+
+
+def test_the_mean_of_three_checkpoints(run_tool, tmp_path):
+    models = [save_training_checkpoint(tmp_path / f'epoch_{seed}.pth', seed) for seed in range(3)]
+    result = run_tool(
+        'python', TOOL, 'epoch_0.pth', 'mean.pth', '--dtype', 'float32', '--average-with', 'epoch_1.pth', 'epoch_2.pth'
+    )
+    assert result.returncode == 0, result.stderr
+    content = torch.load(tmp_path / 'mean.pth', weights_only=True)
+    for name, value in content['state_dict'].items():
+        expected = sum(model.state_dict()[name].double() for model in models) / 3
+        torch.testing.assert_close(value, expected.float(), rtol=1e-6, atol=1e-7)
 
 
 def test_a_checkpoint_without_config_is_refused(run_tool, tmp_path):

@@ -11,6 +11,7 @@ from torch import Tensor
 from mmdefusion.registry import MODELS
 from mmdefusion.structures import FusionDataSample
 
+from ..layers.statistics import luma
 from ..losses import (
     contrast_shortfall,
     difference_correlation,
@@ -25,13 +26,7 @@ from ..losses import (
 #: Side of the squares whose mean brightness is compared, and how far it should lean from the mean of both sources to
 #: the brighter one: as far at all places, or one tone of the scene gets several.
 _BRIGHTNESS_WINDOW = 16
-_BRIGHTNESS_LEANING = 0.1
-#: Luma of ITU-R BT.601.
-_LUMA = (0.299, 0.587, 0.114)
-
-
-def _luma(image: Tensor) -> Tensor:
-    return (image * image.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+_BRIGHTNESS_LEANING = 0.15
 
 
 def _structure(x1: Tensor, x2: Tensor, fused: Tensor) -> Tensor:
@@ -93,7 +88,7 @@ class FusionHead(BaseModule):
     the sources' entropy that is mutual information with the fused image), ``edge`` (1 - Qabf), ``gradient``
     (difference from the stronger gradient), ``contrast`` (local contrast that the better source has more),
     ``difference`` (2 - SCD), ``intensity`` (difference from the brighter source), ``brightness`` (difference of the
-    mean over squares of 16 pixels from that of both sources, leaning to the brighter one by a tenth of the way),
+    mean over squares of 16 pixels from that of both sources, leaning to the brighter one by 15 % of the way),
     ``exposure`` (1 - MEF-SSIM). For generated pairs, which bring ``gt_fused``: ``truth`` (L1 in RGB) and
     ``truth_structure`` (1 - SSIM in RGB). ``range``, always on, is 10 times what lies outside of [0, 1].
 
@@ -138,7 +133,7 @@ class FusionHead(BaseModule):
         kind, weights = self._weights_of(data_samples)
         with torch.autocast(x1.device.type, enabled=False):
             fused = fused.float()
-            lumas = [_luma(image) for image in (x1.float(), x2.float(), fused)]
+            lumas = [luma(image) for image in (x1.float(), x2.float(), fused)]
             losses = {'range': 10 * (fused - fused.clamp(0, 1)).abs().mean()}
             for name in SOURCE_TERMS.keys() & weights.keys():
                 losses[name] = weights[name] * SOURCE_TERMS[name](*lumas).mean()

@@ -8,6 +8,7 @@ from torch import Tensor
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
+_LUMA = (0.299, 0.587, 0.114)
 
 
 def channel_statistics(channels: int) -> tuple[Tensor, Tensor]:
@@ -19,3 +20,10 @@ def channel_statistics(channels: int) -> tuple[Tensor, Tensor]:
 def normalize(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """``(images - mean) / std`` in one pass over the images (N, C, H, W), whose size is that of several layers."""
     return torch.addcmul(-mean / std, images, 1 / std)
+
+
+def luma(images: Tensor) -> Tensor:
+    """Luma of RGB images by ITU-R BT.601, mean of other numbers of channels, (N, C, H, W) -> (N, 1, H, W)."""
+    if images.size(1) != len(_LUMA):
+        return images.mean(1, keepdim=True)
+    return (images * images.new_tensor(_LUMA).view(1, -1, 1, 1)).sum(1, keepdim=True)

@@ -21,7 +21,7 @@ _VIF_NOISE = 2.0
 #: Windows in which contrast is compared, their step, and how much more than the stronger source's is asked for.
 _CONTRAST_WINDOW = 32
 _CONTRAST_STEP = 8
-_CONTRAST_MARGIN = 1.05
+_CONTRAST_MARGIN = 1.08
 #: Gray levels of the joint histograms of mutual information, 5 of 255 apart.
 _INFORMATION_BINS = 52
 #: Strengths below this (of a step of one gray level) have no direction.
@@ -130,7 +130,7 @@ def _local_contrast(image: Tensor) -> Tensor:
 
 
 def contrast_shortfall(x1: Tensor, x2: Tensor, fused: Tensor) -> Tensor:
-    """Share of the better source's local contrast that a fused image lacks to 1.05 times of it.
+    """Share of the better source's local contrast that a fused image lacks to 1.08 times of it.
 
     Contrast is the standard deviation in windows of 32x32 pixels, so an object that only one source shows has to stay
     as visible as there. Windows count by their contrast.
@@ -141,7 +141,7 @@ def contrast_shortfall(x1: Tensor, x2: Tensor, fused: Tensor) -> Tensor:
         fused: Fused image.
 
     Returns:
-        (N,), between 0 and 1.05.
+        (N,), between 0 and 1.08.
     """
     best = torch.maximum(_local_contrast(x1), _local_contrast(x2))
     missing = (_CONTRAST_MARGIN * best - _local_contrast(fused)).clamp(min=0)

@@ -21,6 +21,7 @@ from ..layers import (
     solve_screened_poisson,
     unpatchify,
 )
+from ..layers.statistics import luma
 
 #: Keeps the residual's weights, which read large features, from moving faster than all others.
 _RESIDUAL_SCALE = 0.1
@@ -87,11 +88,9 @@ def _strength(gradient: Gradient) -> Tensor:
     return (mean + _WEAK_ENERGY).log()
 
 
-def _is_gray(images: Tensor) -> bool:
-    """Whether all channels are equal; not asked where gradients or graphs would depend on the answer."""
-    if torch.is_grad_enabled() or torch.compiler.is_compiling():
-        return False
-    return all(torch.equal(images[:, 0], images[:, channel]) for channel in range(1, images.size(1)))
+def _are_gray(images: Tensor) -> Tensor:
+    """Which images (N, C, H, W) have equal channels, (N,) bool."""
+    return (images[:, 1:] == images[:, :1]).flatten(1).all(dim=1)
 
 
 class ResidualConv(nn.Module):
@@ -138,7 +137,8 @@ class DetailDecoder(nn.Module):
     amplification a learned too. The fused image is the one whose gradient is closest to g and whose coarse brightness
     is that of m (see ``solve_screened_poisson``), plus a residual for what neither source has. So a region may take its
     brightness from one source and its detail from the other without an edge in between, and an untrained decoder
-    already keeps the stronger detail and leans to the brighter source. Exchanging the sources changes nothing.
+    already keeps the stronger detail and leans to the brighter source. Exchanging the sources changes nothing. Of gray
+    sources (equal channels) the fused image is gray.
 
     Args:
         arch: Sizes; ``detail_dims`` is the width at full resolution.
@@ -194,12 +194,19 @@ class DetailDecoder(nn.Module):
         detail, residual, amplification = in_strips(self._finest, [x, features[0]], halo=1, step=1)
         size = rows * self.patch_size, columns * self.patch_size
         padded = [reflect_pad(image.float(), *size).contiguous() for image in (x1, x2)]
-        # One plane stands for three equal ones.
-        planes = [image[:, :1] for image in padded] if all(map(_is_gray, padded)) else padded
+        # What neither source has may have a colour where both have colours, and nothing but a brightness elsewhere.
+        gray1, gray2 = map(_are_gray, padded)
+        planes = padded
+        if not (torch.is_grad_enabled() or torch.compiler.is_compiling()) and (gray1 & gray2).all():
+            # One plane stands for three equal ones; not asked where gradients or graphs would depend on the answer.
+            planes, residual = [image[:, :1] for image in padded], luma(residual)
+        else:
+            residual = torch.where((gray1 | gray2).view(-1, 1, 1, 1), luma(residual), residual)
         with torch.autocast(x1.device.type, enabled=False):
             scale = 2**self.levels
             base, missing = in_strips(self._base, [*planes, brightness, detail, amplification], halo=scale, step=scale)
             fused = base.sub_(solve_screened_poisson(missing, SCREENING_LENGTH**-2)) + residual
+        fused = fused.expand(-1, x1.size(1), -1, -1)
         return fused[..., :height, :width]
 
     def _finest(self, x: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
