@@ -31,6 +31,9 @@ def model(weights):
     torch.manual_seed(0)
     model = MODELS.build(tiny_mcud_cfg(weights))
     model.init_weights()
+    # As after some steps: at zero, predictions teach the tokens nothing.
+    for pred in model.mcud_head.preds:
+        nn.init.xavier_uniform_(pred.weight)
     return model
 
 
