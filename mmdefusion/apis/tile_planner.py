@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from mmdefusion.models.layers import FusionArch
+from mmdefusion.models.layers import SCREENING_REACH, FusionArch
 from mmdefusion.models.necks.detail_decoder import SCREENING_LENGTH
 
 from .tiling import Span, plan_axis
@@ -23,8 +23,8 @@ _MEASURED_DENSITY = 192 / 16**2
 #: resolution, and with the decoder's on the way up again: 8 and 31, and 8 more for the grid between.
 _STEM_REACH = 8
 _DETAIL_REACH = 48
-#: Pixels after which the solution in the gradient domain has forgotten a border: six times its length, 1/400.
-_GRADIENT_REACH = 6 * SCREENING_LENGTH
+#: Pixels after which the solution in the gradient domain has forgotten a border.
+_GRADIENT_REACH = SCREENING_REACH * SCREENING_LENGTH
 #: Multiple at which tiles start where the model has no windows: pyramids halve that often without a remainder.
 _DEFAULT_PERIOD = 64
 

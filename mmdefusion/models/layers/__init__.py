@@ -4,7 +4,14 @@
 from .arch import ARCHS, FusionArch, get_arch
 from .decomposition import CommonUniqueDecomposition, DecomposedTokens, FeatureFusion, gather_tokens
 from .detail_stem import DetailStem, init_conv
-from .gradient_domain import Gradient, divergence, forward_gradient, missing_divergence, solve_screened_poisson
+from .gradient_domain import (
+    SCREENING_REACH,
+    Gradient,
+    divergence,
+    forward_gradient,
+    missing_divergence,
+    solve_screened_poisson,
+)
 from .linear_map import Linear, linear
 from .masking import draw_visible, fill_masked
 from .strips import in_strips
@@ -33,6 +40,7 @@ __all__ = [
     'Gradient',
     'Linear',
     'Mlp',
+    'SCREENING_REACH',
     'TokenGrid',
     'WindowShift',
     'attend',

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-#: Distance, in lengths of the screening, over which an image goes on beyond its borders.
-_REACH = 6
+#: Lengths of the screening after which a solution has forgotten a border (1/400), and mirror images may end.
+SCREENING_REACH = 6
 
 
 class Gradient(NamedTuple):
@@ -73,7 +73,7 @@ def solve_screened_poisson(missing: Tensor, screening: float) -> Tensor:
         m - f, (N, C, H, W).
     """
     height, width = missing.shape[-2:]
-    margin = math.ceil(_REACH / math.sqrt(screening))
+    margin = math.ceil(SCREENING_REACH / math.sqrt(screening))
     rows, columns = (side + min(2 * margin, side) for side in (height, width))
     eigenvalues = _eigenvalues(rows, missing)[:, None] + _eigenvalues(columns, missing)[: columns // 2 + 1]
     gain = (screening + eigenvalues).reciprocal()
