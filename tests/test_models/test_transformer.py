@@ -1,10 +1,12 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmdefusion.models.layers import Block, CrossAttentionLayer, Linear, TokenGrid, attend, window_shift
+from mmdefusion.models.layers import Block, CrossAttentionLayer, Linear, LinearGELU, TokenGrid, attend, window_shift
 from mmdefusion.models.layers.transformer import drop
 
 
@@ -21,6 +23,34 @@ def test_attention_by_hand():
 def test_both_kernels_equal_pytorch(length):
     q, k, v = torch.randn(3, 6, 2, length, 8)
     torch.testing.assert_close(attend(q, k, v), F.scaled_dot_product_attention(q, k, v), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(('dtype', 'tolerance'), [(torch.float32, 1e-5), (torch.bfloat16, 0.03), (torch.float16, 4e-3)])
+@pytest.mark.parametrize('size', [1.0, 3.5, 30.0])
+def test_long_attention_without_gradients(dtype, tolerance, size):
+    """Three heads of three blocks of queries; exponents that need no maximum subtracted, some near it, and too large.
+
+    The scores of the last one differ by hundreds, so that one key takes all.
+    """
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 1, 3, 1200, 8)
+    q, k, v = (part.to(dtype) for part in (q * size, k, v))
+    with torch.no_grad():
+        result = attend(q, k, v)
+    expected = F.scaled_dot_product_attention(q.double(), k.double(), v.double())
+    # Scores of a low precision are rounded by a share of their size.
+    assert (result - expected).abs().mean() < tolerance * size
+    assert result.isfinite().all() and result.dtype == dtype
+
+
+def test_exponents_that_are_bounded_stay_within_the_type():
+    """All scores at the largest exponent without a maximum, and all at the smallest: weights are equal, no 0 / 0."""
+    k = torch.full((1, 1, 500, 4), (59 / math.log2(math.e) / 4 * 2) ** 0.5)
+    v = torch.randn(1, 1, 500, 4)
+    for sign in (1, -1):
+        with torch.no_grad():
+            result = attend(sign * k, k, v)
+        torch.testing.assert_close(result, v.mean(2, keepdim=True).expand_as(v), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize('length', [16, 300])
@@ -151,10 +181,11 @@ def test_softmax_of_bfloat16_scores_stays_close_to_that_of_float32():
     assert (result - expected).abs().mean() < 0.005
 
 
+@pytest.mark.parametrize('kind', [Linear, LinearGELU])
 @pytest.mark.parametrize('shape', [(1, 1, 8), (2, 7, 8), (3, 50, 8)])
-def test_a_linear_map_without_gradients_is_that_with_them(shape):
+def test_a_linear_map_without_gradients_is_that_with_them(shape, kind):
     """In bfloat16 on a CPU another kernel makes it; contiguous and not, with float32 weights under autocast."""
-    layer = Linear(8, 5)
+    layer = kind(8, 5)
     nn.init.normal_(layer.bias)
     for x in (torch.randn(shape).bfloat16(), torch.randn(*shape[:2], 24).bfloat16()[..., 8:16]):
         with torch.autocast('cpu', torch.bfloat16):
@@ -163,3 +194,5 @@ def test_a_linear_map_without_gradients_is_that_with_them(shape):
                 result = layer(x)
         assert result.shape == (*shape[:2], 5) and result.dtype == torch.bfloat16
         torch.testing.assert_close(result, expected.detach(), rtol=2**-7, atol=2**-7)
+    if kind is LinearGELU:
+        torch.testing.assert_close(layer(x.float()), F.gelu(F.linear(x.float(), layer.weight, layer.bias)))

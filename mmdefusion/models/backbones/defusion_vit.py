@@ -45,10 +45,6 @@ class PatchEmbed(nn.Module):
 
     def forward(self, image: Tensor, grid: TokenGrid) -> Tensor:
         """(N, C, h*p, w*p) -> (N, L, D)."""
-        device = image.device.type
-        if torch.is_autocast_enabled(device):
-            # As the product would, but before the pixels are moved rather than after.
-            image = image.to(torch.get_autocast_dtype(device))
         patches = patchify(image, grid, self.proj.kernel_size[0])
         return linear(patches, self.proj.weight.flatten(1), self.proj.bias)
 
@@ -199,14 +195,14 @@ class DeFusionViT(BaseModule):
         """Runs the encoder.
 
         Args:
-            images: RGB in [0, 1], (N, C, h*p, w*p).
+            images: Normalised RGB, (N, C, h*p, w*p).
             grid: The token grid of the images.
             details: Features of the stem, of which the tokens take in the coarsest; they may end before the grid does.
 
         Returns:
             Deep tokens (after the last block and the norm) and shallow tokens (around the first block), (N, L, D) each.
         """
-        x = self.patch_embed(normalize(images, self.mean, self.std), grid)
+        x = self.patch_embed(images, grid)
         if details:
             scale, coarsest = self.arch.detail_scale, details[-1]
             missing = (grid.width * scale - coarsest.size(3), grid.height * scale - coarsest.size(2))
@@ -239,9 +235,8 @@ class DeFusionViT(BaseModule):
         image_size = tuple(x1.shape[-2:])
         patch_size = self.arch.patch_size
         grid = TokenGrid.of_image(*image_size, patch_size, self.arch.window_size)
-        images = reflect_pad(
-            x1 if x2 is None else torch.cat([x1, x2]), grid.height * patch_size, grid.width * patch_size
-        )
+        sources = [normalize(image, self.mean, self.std) for image in (x1, x2) if image is not None]
+        images = reflect_pad(torch.cat(sources), grid.height * patch_size, grid.width * patch_size)
         rows, columns = (-(-side // patch_size) * patch_size for side in image_size)
         details = self.stem(images[..., :rows, :columns]) if self.arch.detail_dims else ()
         deep, shallow = self.encode(images, grid, details)

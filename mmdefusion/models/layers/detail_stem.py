@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from .arch import FusionArch
-from .statistics import channel_statistics, normalize
 from .strips import in_strips
 
 
@@ -37,12 +36,9 @@ class DetailStem(nn.Module):
             init_conv(before, width, stride=2 if level else 1)
             for level, (before, width) in enumerate(zip((in_channels, *widths), widths, strict=False))
         )
-        mean, std = channel_statistics(in_channels)
-        self.register_buffer('mean', mean.view(1, -1, 1, 1), persistent=False)
-        self.register_buffer('std', std.view(1, -1, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """RGB in [0, 1], (N, C, H, W) -> (N, detail_widths[i], H / 2**i, W / 2**i) for each level i, from 0 on."""
+        """Normalised RGB, (N, C, H, W) -> (N, detail_widths[i], H / 2**i, W / 2**i) for each level i, from 0 on."""
         features = in_strips(self._finest, [image], halo=2)
         for conv in self.convs[2:]:
             features.append(conv(features[-1]).relu_())
@@ -50,6 +46,5 @@ class DetailStem(nn.Module):
 
     def _finest(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """The two finest levels."""
-        image = normalize(image, self.mean, self.std)
         full = self.convs[0](image.contiguous(memory_format=torch.channels_last)).relu_()
         return full, self.convs[1](full).relu_()

@@ -18,8 +18,13 @@ def channel_statistics(channels: int) -> tuple[Tensor, Tensor]:
 
 
 def normalize(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """``(images - mean) / std`` in one pass over the images (N, C, H, W), whose size is that of several layers."""
-    return torch.addcmul(-mean / std, images, 1 / std)
+    """``(images - mean) / std`` in one pass over the images (N, C, H, W), whose size is that of several layers.
+
+    It is of the type that autocast gives to products, so that no copy of the images afterwards is larger than that.
+    """
+    images = torch.addcmul(-mean / std, images, 1 / std)
+    device = images.device.type
+    return images.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else images
 
 
 def luma(images: Tensor) -> Tensor:

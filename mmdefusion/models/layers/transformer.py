@@ -7,11 +7,13 @@ window it is global.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .linear_map import Linear, linear
+from .linear_map import Linear, LinearGELU, linear
 from .token_grid import WindowShift
 
 #: Longest sequence for which writing the attention out beats PyTorch's kernel on a CPU, forward and backward together.
@@ -20,6 +22,8 @@ _EXPLICIT_LENGTH = 256
 _FEW_VALUES = 64
 #: Attention weights that a thread keeps in its cache: as many numbers of two bytes.
 _BLOCK = 2**19
+#: Largest exponent of two without a maximum subtracted: far from what bfloat16 and float32 overflow at, sums included.
+_SAFE_EXPONENT = 60
 
 
 def drop(x: Tensor, probability: float) -> Tensor:
@@ -77,17 +81,32 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, dropout:
 
 
 def _attend_in_blocks(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Attention of long sequences on a CPU, a few queries at a time: a quarter quicker than PyTorch's kernel."""
+    """Attention of long sequences on a CPU, a few queries at a time: nearly half of the time of PyTorch's kernel.
+
+    The softmax needs no largest score of each row where no exponential can leave the range of the type, which the norms
+    of queries and keys tell beforehand; then the sums of the weights divide the results rather than the weights.
+    """
     batch, heads, length, dims = q.shape
-    q = (q * dims**-0.5).reshape(batch * heads, length, dims)
-    k, v = k.reshape(batch * heads, -1, dims).transpose(1, 2), v.reshape(batch * heads, -1, dims)
+    scale = dims**-0.5 * math.log2(math.e)
+    norms = [torch.linalg.vector_norm(part, dim=-1).amax().item() for part in (q, k)]
+    bounded = q.dtype != torch.float16 and scale * norms[0] * norms[1] < _SAFE_EXPONENT
+    q = (q * (scale if bounded else dims**-0.5)).reshape(batch * heads, length, dims)
+    k, v = k.reshape(batch * heads, -1, dims).transpose(1, 2).contiguous(), v.reshape(batch * heads, -1, dims)
     together, rows = torch.get_num_threads(), max(64, _BLOCK // k.size(2))
     result = torch.empty_like(q)
+    # One block of memory for all scores: fresh memory takes as long as the product.
+    block = q.new_empty(min(together, len(q)) * min(rows, length) * k.size(2))
     for head in range(0, len(q), together):
         part = slice(head, head + together)
         for row in range(0, length, rows):
-            weights = torch.bmm(q[part, row : row + rows], k[part]).softmax(dim=-1)
-            result[part, row : row + rows] = torch.bmm(weights, v[part])
+            asked = q[part, row : row + rows]
+            scores = block[: asked.size(0) * asked.size(1) * k.size(2)].view(*asked.shape[:2], -1)
+            torch.bmm(asked, k[part], out=scores)
+            if bounded:
+                values = torch.bmm(scores.exp2_(), v[part]).div_(scores.sum(dim=-1, keepdim=True))
+            else:
+                values = torch.bmm(scores.softmax(dim=-1), v[part])
+            result[part, row : row + rows] = values
     return result.view(batch, heads, length, dims)
 
 
@@ -124,13 +143,13 @@ class Mlp(nn.Module):
 
     def __init__(self, dims: int, ratio: float, dropout: float = 0.0) -> None:
         super().__init__()
-        self.fc1 = Linear(dims, int(dims * ratio))
+        self.fc1 = LinearGELU(dims, int(dims * ratio))
         self.fc2 = Linear(int(dims * ratio), dims)
         self.dropout = dropout
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, L, D) -> (N, L, D)."""
-        return self.fc2(drop(F.gelu(self.fc1(x)), self.dropout if self.training else 0.0))
+        return self.fc2(drop(self.fc1(x), self.dropout if self.training else 0.0))
 
 
 class Block(nn.Module):

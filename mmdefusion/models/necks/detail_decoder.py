@@ -205,7 +205,7 @@ class DetailDecoder(nn.Module):
         with torch.autocast(x1.device.type, enabled=False):
             scale = 2**self.levels
             base, missing = in_strips(self._base, [*planes, brightness, detail, amplification], halo=scale, step=scale)
-            fused = base.sub_(solve_screened_poisson(missing, SCREENING_LENGTH**-2)) + residual
+            fused = base.sub_(solve_screened_poisson(missing, SCREENING_LENGTH**-2)).add_(residual)
         fused = fused.expand(-1, x1.size(1), -1, -1)
         return fused[..., :height, :width]
 
