@@ -12,7 +12,7 @@ from .gradient_domain import (
     missing_divergence,
     solve_screened_poisson,
 )
-from .linear_map import Linear, LinearGELU, linear
+from .linear_map import Linear, linear
 from .masking import draw_visible, fill_masked
 from .strips import in_strips
 from .token_grid import (
@@ -39,7 +39,6 @@ __all__ = [
     'FusionArch',
     'Gradient',
     'Linear',
-    'LinearGELU',
     'Mlp',
     'SCREENING_REACH',
     'TokenGrid',

@@ -8,19 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def _in_bfloat16_on_a_cpu(x: Tensor) -> bool:
-    """Whether a map of x is inference where PyTorch's own product is not the quickest."""
-    inference = not (torch.is_grad_enabled() or torch.compiler.is_compiling())
-    return inference and x.device.type == 'cpu' and x.dtype == torch.bfloat16
-
-
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """``F.linear`` of tokens (N, L, D) by the quickest kernel of the device.
 
     In bfloat16 on a CPU PyTorch writes the bias to the whole result first and adds the product to it; its convolution
     adds the bias on the way, which saves a tenth to a quarter of the time.
     """
-    if not _in_bfloat16_on_a_cpu(x):
+    if x.device.type != 'cpu' or x.dtype != torch.bfloat16 or torch.is_grad_enabled() or torch.compiler.is_compiling():
         return F.linear(x, weight, bias)
     # One row of pixels an image, channels last.
     return F.conv2d(x[:, None].permute(0, 3, 1, 2), weight[..., None, None], bias).permute(0, 2, 3, 1)[:, 0]
@@ -32,17 +26,3 @@ class Linear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         """(N, L, D) -> (N, L, D')."""
         return linear(x, self.weight, self.bias)
-
-
-class LinearGELU(Linear):
-    """A linear map of tokens (N, L, D) and a GELU.
-
-    In bfloat16 on a CPU oneDNN applies the latter on the way, before the result is rounded, which saves a quarter of
-    the time: the operator to which ``torch.compile`` turns the two.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, L, D) -> (N, L, D')."""
-        if not (_in_bfloat16_on_a_cpu(x) and torch.backends.mkldnn.is_available()):
-            return F.gelu(super().forward(x))
-        return torch.ops.mkldnn._linear_pointwise(x, self.weight.to(x), self.bias.to(x), 'gelu', [], 'none')

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .linear_map import Linear, LinearGELU, linear
+from .linear_map import Linear, linear
 from .token_grid import WindowShift
 
 #: Longest sequence for which writing the attention out beats PyTorch's kernel on a CPU, forward and backward together.
@@ -143,13 +143,13 @@ class Mlp(nn.Module):
 
     def __init__(self, dims: int, ratio: float, dropout: float = 0.0) -> None:
         super().__init__()
-        self.fc1 = LinearGELU(dims, int(dims * ratio))
+        self.fc1 = Linear(dims, int(dims * ratio))
         self.fc2 = Linear(int(dims * ratio), dims)
         self.dropout = dropout
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, L, D) -> (N, L, D)."""
-        return self.fc2(drop(self.fc1(x), self.dropout if self.training else 0.0))
+        return self.fc2(drop(F.gelu(self.fc1(x)), self.dropout if self.training else 0.0))
 
 
 class Block(nn.Module):
