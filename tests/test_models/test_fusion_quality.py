@@ -100,13 +100,14 @@ def test_contrast_is_compared_with_the_better_source_of_each_window():
     x1, x2, fused = (0.5 + (gain * stripes).expand(1, 1, 32, 64) for gain in (gain1, gain2, torch.full((64,), 0.2)))
     # Windows start at 0, 8, 16, 24 and 32; k of the four quarters of a window lie in the right half.
     share = torch.arange(5) / 4
-    better = torch.maximum(
-        *(((1 - share) * left**2 + share * right**2).sqrt() for left, right in ((0.2, 0.1), (0.05, 0.3)))
-    )
-    expected = ((1.08 * better - 0.2).clamp(min=0).sum() / better.sum()).item()
+    contrasts = [((1 - share) * left**2 + share * right**2).sqrt() for left, right in ((0.2, 0.1), (0.05, 0.3))]
+    better, other = torch.maximum(*contrasts), torch.minimum(*contrasts)
+    expected = ((better + 0.15 * (better - other) - 0.2).clamp(min=0).sum() / better.sum()).item()
     assert losses.contrast_shortfall(x1, x2, fused).item() == pytest.approx(expected, rel=1e-3)
-    assert losses.contrast_shortfall(x1, x1, x1).item() == pytest.approx(0.08, rel=1e-3)
-    assert losses.contrast_shortfall(x1, x1, 0.5 + 1.1 * (x1 - 0.5)).item() == 0
+    gray = torch.full_like(x1, 0.5)
+    assert losses.contrast_shortfall(x1, gray, x1).item() == pytest.approx(0.15, abs=2e-3)
+    assert losses.contrast_shortfall(x1, gray, 0.5 + 1.15 * (x1 - 0.5)).item() == 0
+    assert losses.contrast_shortfall(x1, x1, x1).item() == 0  # both show it
 
 
 @pytest.mark.parametrize(

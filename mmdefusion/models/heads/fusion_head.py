@@ -26,7 +26,7 @@ from ..losses import (
 #: Side of the squares whose mean brightness is compared, and how far it should lean from the mean of both sources to
 #: the brighter one: as far at all places, or one tone of the scene gets several.
 _BRIGHTNESS_WINDOW = 16
-_BRIGHTNESS_LEANING = 0.15
+_BRIGHTNESS_LEANING = 0.2
 
 
 def _structure(x1: Tensor, x2: Tensor, fused: Tensor) -> Tensor:
@@ -86,10 +86,10 @@ class FusionHead(BaseModule):
     The network never learns the kind: only the choice of terms depends on it, in training. Terms of the lumas:
     ``structure`` (1 - mean SSIM with both sources), ``fidelity`` (1 - mean VIF), ``information`` (1 - mean share of
     the sources' entropy that is mutual information with the fused image), ``edge`` (1 - Qabf), ``gradient``
-    (difference from the stronger gradient), ``contrast`` (local contrast that the better source has more),
-    ``difference`` (2 - SCD), ``intensity`` (difference from the brighter source), ``brightness`` (difference of the
-    mean over squares of 16 pixels from that of both sources, leaning to the brighter one by 15 % of the way),
-    ``exposure`` (1 - MEF-SSIM). For generated pairs, which bring ``gt_fused``: ``truth`` (L1 in RGB) and
+    (difference from the stronger gradient), ``contrast`` (what is missing to the better source's
+    local contrast and a surplus), ``difference`` (2 - SCD), ``intensity`` (difference from the brighter source), ``brightness``
+    (difference of the mean over squares of 16 pixels from that of both sources, leaning to the brighter one by 20 % of
+    the way), ``exposure`` (1 - MEF-SSIM). For generated pairs, which bring ``gt_fused``: ``truth`` (L1 in RGB) and
     ``truth_structure`` (1 - SSIM in RGB). ``range``, always on, is 10 times what lies outside of [0, 1].
 
     Args:

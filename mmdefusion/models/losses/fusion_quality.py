@@ -18,10 +18,11 @@ from .filters import gaussian_kernel, smooth, sobel
 #: Windows of pixel-domain VIF and its noise variance on a scale of 0 to 255.
 _VIF_WINDOWS = (17, 9, 5, 3)
 _VIF_NOISE = 2.0
-#: Windows in which contrast is compared, their step, and how much more than the stronger source's is asked for.
+#: Windows in which contrast is compared, their step, and the share of the sources' difference that is asked for beyond
+#: the better one: what one source alone shows is to stand out, what both show is strong enough.
 _CONTRAST_WINDOW = 32
 _CONTRAST_STEP = 8
-_CONTRAST_MARGIN = 1.08
+_CONTRAST_SURPLUS = 0.15
 #: Gray levels of the joint histograms of mutual information, 5 of 255 apart.
 _INFORMATION_BINS = 52
 #: Strengths below this (of a step of one gray level) have no direction.
@@ -130,10 +131,11 @@ def _local_contrast(image: Tensor) -> Tensor:
 
 
 def contrast_shortfall(x1: Tensor, x2: Tensor, fused: Tensor) -> Tensor:
-    """Share of the better source's local contrast that a fused image lacks to 1.08 times of it.
+    """Share of the better source's local contrast that a fused image lacks to it and a surplus.
 
     Contrast is the standard deviation in windows of 32x32 pixels, so an object that only one source shows has to stay
-    as visible as there. Windows count by their contrast.
+    as visible as there. The surplus is 0.15 times what the better source has more than the other one. Windows count by
+    their contrast.
 
     Args:
         x1: First source, (N, 1, H, W), sides of at least 32 pixels.
@@ -141,10 +143,11 @@ def contrast_shortfall(x1: Tensor, x2: Tensor, fused: Tensor) -> Tensor:
         fused: Fused image.
 
     Returns:
-        (N,), between 0 and 1.08.
+        (N,), between 0 and 1.15.
     """
-    best = torch.maximum(_local_contrast(x1), _local_contrast(x2))
-    missing = (_CONTRAST_MARGIN * best - _local_contrast(fused)).clamp(min=0)
+    contrasts = _local_contrast(x1), _local_contrast(x2)
+    best, other = torch.maximum(*contrasts), torch.minimum(*contrasts)
+    missing = (best + _CONTRAST_SURPLUS * (best - other) - _local_contrast(fused)).clamp(min=0)
     return missing.sum(dim=(1, 2, 3)) / best.sum(dim=(1, 2, 3))
 
 

@@ -1,6 +1,6 @@
 # Unsupervised adaptation to fusion on a CPU, from the checkpoint of pretraining: photos keep up decomposition and
 # masked feature modeling, the fused image learns from real and generated pairs. One network for infrared-visible,
-# multi-focus and multi-exposure pairs, 16 epochs of 100 batches.
+# multi-focus and multi-exposure pairs, 22 epochs of 100 batches.
 _base_ = [
     '../_base_/models/defusion-pp_nano.py',
     '../_base_/datasets/photos_roadscene_msrs_fusion.py',
@@ -15,11 +15,11 @@ model = dict(
         type='FusionHead',
         weights=dict(
             infrared_visible=dict(
-                structure=135.0,
+                structure=180.0,
                 fidelity=45.0,
                 information=20.0,
-                edge=46.0,
-                contrast=24.0,
+                edge=50.0,
+                contrast=30.0,
                 difference=10.0,
                 intensity=40.0,
             ),
@@ -31,13 +31,13 @@ model = dict(
                 edge=40.0,
                 information=50.0,
                 fidelity=50.0,
-                brightness=120.0,
+                brightness=160.0,
             ),
         ),
     ),
 )
 
-max_epochs = 16
+max_epochs = 22
 optim_wrapper = dict(
     optimizer=dict(lr=8e-4),
     # So small that steps of all kinds of pairs weigh alike.
@@ -47,7 +47,7 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=50),
     dict(type='CosineAnnealingLR', by_epoch=True, T_max=max_epochs, eta_min=1e-5, convert_to_iter_based=True),
 ]
-train_cfg = dict(type='ResumableTrainLoop', max_epochs=max_epochs, val_interval=4)
+train_cfg = dict(type='ResumableTrainLoop', max_epochs=max_epochs, val_interval=11)
 
 default_hooks = dict(checkpoint=dict(save_best=None))
 custom_hooks = [
