@@ -38,7 +38,7 @@ def bgr_to_chroma(bgr: np.ndarray) -> np.ndarray:
     Returns:
         (H, W, 2) float32: Cb - 128 and Cr - 128, exactly zero where the three channels are equal.
     """
-    blue, green, red = np.moveaxis(bgr.astype(np.float32), 2, 0)
+    blue, green, red = (bgr[..., channel].astype(np.float32) for channel in range(3))
     # Written with differences of channels, so that gray gives zero and not a rounding error.
     cb = (LUMA_GREEN * (blue - green) + LUMA_RED * (blue - red)) / CHROMA_BLUE
     cr = (LUMA_GREEN * (red - green) + LUMA_BLUE * (red - blue)) / CHROMA_RED

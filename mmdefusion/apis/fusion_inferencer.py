@@ -201,7 +201,7 @@ class FusionInferencer(BaseInferencer):
                 if name == 'fused' or parts:
                     image = finish_map(name, values, pair, self.color)
                     images[name] = quantize(image, pair.depth)
-                if name == 'fused' and self.color != 'rgb':
+                if name == 'fused' and self.color != 'rgb' and (parts or return_datasamples):
                     sample.pred_fused = image_to_tensor(image, 255)
             results.append(FusedPair(pair.pair.name, images, sample))
         if parts:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from mmdefusion.structures import FusionDataSample
+from mmdefusion.utils.image_io import row_strips
 
 from .color import bgr_to_chroma, bgr_to_luma, compose_bgr, mix_chroma
 from .pairs import LoadedPair
@@ -72,8 +73,11 @@ def finish_map(name: str, values: np.ndarray, pair: LoadedPair, color: str) -> n
         return values
     if name != 'fused' or color == 'gray':
         return values[..., 0]
-    chroma = mix_chroma(bgr_to_chroma(pair.bgr1), bgr_to_chroma(pair.bgr2))
-    return np.clip(compose_bgr(values[..., 0], chroma), 0, 255)
+    image = np.empty((*pair.size, 3), np.float32)
+    for rows in row_strips(image):
+        chroma = mix_chroma(bgr_to_chroma(pair.bgr1[rows]), bgr_to_chroma(pair.bgr2[rows]))
+        np.clip(compose_bgr(values[rows, :, 0], chroma), 0, 255, out=image[rows])
+    return image
 
 
 def image_to_tensor(image: np.ndarray, scale: float) -> torch.Tensor:

@@ -24,6 +24,9 @@ EXPECTED = 'expected a gray or RGB image of 8 or 16 bits, or a float one in [0, 
 # files, which old Pillow versions report under that name; the decoder then tells the true depth.
 GRAY_AND_RGB_MODES = ('1', 'L', 'LA', 'La', 'P', 'PA', 'RGB', 'RGBA', 'RGBa', 'RGBX', 'I', 'I;16', 'I;16B', 'F')
 
+#: Values that are worked on at a time: in float64 they fill a processor's cache.
+_STRIP_VALUES = 2**17
+
 
 class ImageReadError(ValueError):
     """An image that cannot be used: the message names it, what was found and what was expected."""
@@ -182,6 +185,12 @@ def to_source_image(pixels: np.ndarray, name: str) -> SourceImage:
     return SourceImage(pixels.astype(np.float32) * 255, 16)
 
 
+def row_strips(image: np.ndarray) -> Iterator[slice]:
+    """Rows of an image (H, ...), as many at a time as stay in a processor's cache with what is made of them."""
+    rows = max(1, _STRIP_VALUES // image[:1].size)
+    return (slice(top, top + rows) for top in range(0, len(image), rows))
+
+
 def quantize(image: np.ndarray, depth: int) -> np.ndarray:
     """Round pixel values to what a file can hold.
 
@@ -193,7 +202,10 @@ def quantize(image: np.ndarray, depth: int) -> np.ndarray:
         uint8, or uint16 with 65535 for 255: the inverse of what :class:`SourceImage` says.
     """
     scale, dtype = (257, np.uint16) if depth == 16 else (1, np.uint8)
-    return np.rint(np.clip(image.astype(np.float64), 0, 255) * scale).astype(dtype)
+    result = np.empty(image.shape, dtype)
+    for rows in row_strips(image):
+        result[rows] = np.rint(np.clip(image[rows].astype(np.float64), 0, 255) * scale)
+    return result
 
 
 def write_image(path: str | os.PathLike, image: np.ndarray) -> None:

@@ -39,8 +39,11 @@ class FusionDataPreprocessor(BaseDataPreprocessor):
                 f'a batch needs images of one shape, got {sorted(shapes)} (files: {paths}); '
                 'use batch_size=1, or crop or resize in the pipeline'
             )
-        batch = torch.stack(list(inputs)) if isinstance(inputs, (list, tuple)) else inputs
-        if batch.size(1) % 3:
-            raise ValueError(f'expected 3 or 6 channels (BGR of one or two images), got shape {tuple(batch.shape)}')
-        batch = batch.float() / 255
-        return dict(inputs=batch.unflatten(1, (-1, 3)).flip(2).flatten(1, 2), data_samples=samples)
+        if isinstance(inputs, (list, tuple)):
+            # A large image is not copied to be a batch of its own.
+            inputs = torch.stack(list(inputs)) if len(inputs) > 1 else inputs[0][None]
+        if inputs.size(1) % 3:
+            raise ValueError(f'expected 3 or 6 channels (BGR of one or two images), got shape {tuple(inputs.shape)}')
+        # Flipping copies, so the images that came in stay as they are.
+        rgb = inputs.unflatten(1, (-1, 3)).flip(2).flatten(1, 2).float()
+        return dict(inputs=rgb.div_(255), data_samples=samples)

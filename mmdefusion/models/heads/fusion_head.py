@@ -86,10 +86,10 @@ class FusionHead(BaseModule):
     The network never learns the kind: only the choice of terms depends on it, in training. Terms of the lumas:
     ``structure`` (1 - mean SSIM with both sources), ``fidelity`` (1 - mean VIF), ``information`` (1 - mean share of
     the sources' entropy that is mutual information with the fused image), ``edge`` (1 - Qabf), ``gradient``
-    (difference from the stronger gradient), ``contrast`` (what is missing to the better source's
-    local contrast and a surplus), ``difference`` (2 - SCD), ``intensity`` (difference from the brighter source), ``brightness``
-    (difference of the mean over squares of 16 pixels from that of both sources, leaning to the brighter one by 20 % of
-    the way), ``exposure`` (1 - MEF-SSIM). For generated pairs, which bring ``gt_fused``: ``truth`` (L1 in RGB) and
+    (difference from the stronger gradient), ``contrast`` (what is missing to the better source's local contrast and a
+    surplus), ``difference`` (2 - SCD), ``intensity`` (difference from the brighter source), ``brightness`` (difference
+    of the mean over squares of 16 pixels from that of both sources, leaning to the brighter one by 20 % of the way),
+    ``exposure`` (1 - MEF-SSIM). For generated pairs, which bring ``gt_fused``: ``truth`` (L1 in RGB) and
     ``truth_structure`` (1 - SSIM in RGB). ``range``, always on, is 10 times what lies outside of [0, 1].
 
     Args:
