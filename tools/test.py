@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--show', action='store_true', help='show panels of sources, parts and fused image')
     parser.add_argument('--show-dir', help='write the panels into this folder of work_dir/timestamp')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds that a shown panel stays')
-    parser.add_argument('--tta', action='store_true', help='average over the pair and its mirror image')
+    parser.add_argument('--tta', action='store_true', help='average over mirror images, or what tta_pipeline makes')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -56,6 +56,11 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg.load_from = args.checkpoint
     if args.tta:
         cfg.model = {**cfg.get('tta_model', dict(type='mmdefusion.FusionTTAModel')), 'module': cfg.model}
+        # Fusion mirrors pairs in its model; detectors and segmentors take views that their pipeline makes.
+        if 'tta_pipeline' in cfg:
+            cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+        elif cfg.get('default_scope', 'mmdefusion') != 'mmdefusion':
+            sys.exit(f'--tta needs a tta_pipeline, which {args.config} does not have')
     add_outputs(cfg, args)
     if args.launcher != 'none':
         cfg.model_wrapper_cfg = dict(type='mmdefusion.InferenceModelWrapper')
