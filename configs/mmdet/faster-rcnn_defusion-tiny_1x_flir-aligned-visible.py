@@ -7,6 +7,7 @@ model = dict(
 )
 train_pipeline = [step for step in _base_.train_set.pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
 test_pipeline = [step for step in _base_.val_set.pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
+tta_pipeline = [step for step in _base_.tta_pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

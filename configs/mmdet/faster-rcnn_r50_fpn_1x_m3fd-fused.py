@@ -5,6 +5,8 @@ model = dict(roi_head=dict(bbox_head=dict(num_classes=_base_.num_classes)))
 
 train_pipeline = [step for step in _base_.train_set.pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
 test_pipeline = [step for step in _base_.val_set.pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
+tta_pipeline = [step for step in _base_.pair_tta_pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
+tta_model = _base_.pair_tta_model
 train_set = dict(pipeline=train_pipeline, ann_file='annotations/fused_train.json')
 val_set = dict(pipeline=test_pipeline, ann_file='annotations/fused_val.json')
 train_dataloader = dict(dataset=dict(_base_.train_set, **train_set))

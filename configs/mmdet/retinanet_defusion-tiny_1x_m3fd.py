@@ -30,4 +30,5 @@ val_dataloader = dict(dataset=_base_.val_set)
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=_base_.val_ann_file)
 test_evaluator = val_evaluator
+tta_pipeline = _base_.pair_tta_pipeline
 visualizer = _base_.pair_visualizer

@@ -5,8 +5,13 @@ _base_ = [
 
 pretrained = 'work_dirs/defusion_pretrain/weights.pth'
 model = dict(
+    # Its neck takes sizes that 32 divides only, and without Mosaic images have any size.
     data_preprocessor=dict(
-        type='mmdefusion.PairedDetDataPreprocessor', mean=[0.0] * 6, std=[255.0] * 6, bgr_to_rgb=True
+        type='mmdefusion.PairedDetDataPreprocessor',
+        mean=[0.0] * 6,
+        std=[255.0] * 6,
+        bgr_to_rgb=True,
+        pad_size_divisor=32,
     ),
     backbone=dict(
         _delete_=True,
@@ -35,4 +40,5 @@ val_dataloader = dict(dataset=_base_.val_set)
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=_base_.val_ann_file)
 test_evaluator = val_evaluator
+tta_pipeline = _base_.pair_tta_pipeline
 visualizer = _base_.pair_visualizer

@@ -39,6 +39,16 @@ train_pipeline = [
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [*load_pair, dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
+tta_pipeline = [
+    *load_pair,
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [dict(type='Resize', scale_factor=ratio, keep_ratio=True) for ratio in (0.75, 1.0, 1.25)],
+            *_base_.tta_pipeline[-1].transforms[1:],
+        ],
+    ),
+]
 metainfo = dict(
     classes=('unlabelled', 'car', 'person', 'bike', 'curve', 'car stop', 'guardrail', 'cone', 'bump'),
     palette=[

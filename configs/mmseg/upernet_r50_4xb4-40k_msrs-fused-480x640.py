@@ -16,6 +16,7 @@ model = dict(
 )
 train_pipeline = [step for step in _base_.train_pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
 test_pipeline = [step for step in _base_.test_pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
+tta_pipeline = [step for step in _base_.tta_pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
 train_dataloader = dict(dataset=dict(data_prefix=dict(img_path='train/fused'), pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(data_prefix=dict(img_path='test/fused'), pipeline=test_pipeline))
 test_dataloader = val_dataloader

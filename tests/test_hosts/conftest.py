@@ -1,4 +1,5 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
+import importlib.util
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from mmdefusion.testing import TINY_ARCH
 
@@ -23,6 +25,47 @@ def run_host_tool(tmp_path):
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
 
     return run
+
+
+@pytest.fixture
+def read_tool_config(monkeypatch):
+    """Reads a config as one of our tools does with a command line, in this process."""
+
+    def read(tool, *arguments):
+        path = ROOT / f'tools/{tool}.py'
+        spec = importlib.util.spec_from_file_location(f'{tool}_tool', path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        monkeypatch.setattr(sys, 'argv', [str(part) for part in (path, *arguments)])
+        return module.load_config(module.parse_args())
+
+    return read
+
+
+@pytest.fixture
+def pair_folder(tmp_path):
+    """One pair of 80x60 with empty labels: 40 left and 80 right in the first source, 200 in the second."""
+    visible = np.full((60, 80, 3), 40, np.uint8)
+    visible[:, 40:] = 80
+    for side, image in (('vi', visible), ('ir', np.full_like(visible, 200)), ('labels', np.zeros((60, 80), np.uint8))):
+        (tmp_path / side).mkdir()
+        cv2.imwrite(str(tmp_path / side / '1.png'), image)
+    return tmp_path
+
+
+@pytest.fixture
+def check_views():
+    """Checks what test-time augmentation makes of ``pair_folder``: each size, and then its mirror image."""
+
+    def check(views, sizes, sources):
+        assert [tuple(view.shape) for view in views] == [
+            (3 * sources, height, width) for width, height in sizes for _ in range(2)
+        ]
+        for plain, mirrored in zip(views[::2], views[1::2], strict=True):
+            assert (plain[:3, :, 0] == 40).all() and (plain[:3, :, -1] == 80).all() and (plain[3:] == 200).all()
+            assert torch.equal(mirrored, plain.flip(-1))
+
+    return check
 
 
 @pytest.fixture(scope='session')

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import Compose
 from mmengine.hub import get_config
 from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS, init_default_scope
 
@@ -62,9 +63,34 @@ def test_model_and_data_fit_each_other(path):
     assert cfg.model.data_preprocessor.type == (
         'mmdefusion.PairedDetDataPreprocessor' if paired else 'DetDataPreprocessor'
     )
+    # The small models of the tables are tested as they are trained.
+    assert ('tta_pipeline' in cfg) == (path.parent == ROOT)
+    if 'tta_pipeline' in cfg:
+        assert ('mmdefusion.LoadPairedImage' in [step['type'] for step in cfg.tta_pipeline]) == paired
+        assert cfg.tta_model.type == 'DetTTAModel'
     METRICS.build({**cfg.val_evaluator, 'ann_file': None})
     for hook in cfg.get('custom_hooks') or []:
         HOOKS.build(hook)
+
+
+@pytest.mark.parametrize(
+    ('name', 'sources'),
+    [
+        ('faster-rcnn_defusion-tiny_1x_msrs', 2),
+        ('retinanet_defusion-tiny_1x_msrs', 2),
+        ('rtmdet-s_defusion-tiny_8xb32-300e_msrs', 2),
+        ('faster-rcnn_defusion-tiny_1x_msrs-infrared', 1),
+        ('faster-rcnn_r50_fpn_1x_msrs-fused', 1),
+    ],
+)
+def test_views_of_time_augmentation(name, sources, pair_folder, check_views):
+    cfg = Config.fromfile(ROOT / f'{name}.py')
+    init_default_scope(cfg.default_scope)
+    box = dict(bbox=[1, 2, 30, 40], bbox_label=1, ignore_flag=0)
+    views = Compose(cfg.tta_pipeline)(dict(img_path=str(pair_folder / 'vi/1.png'), img_id=1, instances=[box]))
+    check_views(views['inputs'], [(480, 360), (640, 480), (800, 600)], sources)
+    assert [sample.flip for sample in views['data_samples']] == [False, True] * 3
+    assert views['data_samples'][0].scale_factor == (6, 6)
 
 
 def test_every_detector_is_there_for_every_dataset():
@@ -115,8 +141,9 @@ def test_detectors_take_a_pair(detector):
     cfg.model.backbone.arch = dict(base='tiny', depth=1)
     model = build(cfg).train()
     model.init_weights()
-    pair = torch.randint(0, 256, (6, 64, 96), dtype=torch.uint8)
-    shape = dict(img_shape=(64, 96), ori_shape=(64, 96), scale_factor=(1.0, 1.0))
+    # As random resizing leaves them, of no particular size.
+    pair = torch.randint(0, 256, (6, 72, 104), dtype=torch.uint8)
+    shape = dict(img_shape=(72, 104), ori_shape=(72, 104), scale_factor=(1.0, 1.0))
     make_sample = partial(DetDataSample, metainfo=shape)
     sample = make_sample()
     sample.gt_instances = InstanceData(bboxes=torch.tensor([[8.0, 8.0, 40.0, 56.0]]), labels=torch.tensor([2]))

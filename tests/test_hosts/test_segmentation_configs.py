@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import Compose
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
@@ -37,6 +38,11 @@ def test_model_and_data_fit_each_other(path):
         paired = 'mmdefusion.LoadPairedImage' in types
         assert paired == (getattr(model.backbone, 'num_sources', 1) == 2)
         assert paired == hasattr(model.data_preprocessor, 'bgr_to_rgb')  # the paired preprocessor's own attribute
+    # The small models of the tables are tested as they are trained.
+    assert ('tta_pipeline' in cfg) == (path.parent == ROOT)
+    if 'tta_pipeline' in cfg:
+        assert ('mmdefusion.LoadPairedImage' in [step['type'] for step in cfg.tta_pipeline]) == paired
+        assert cfg.tta_model.type == 'SegTTAModel'
     name = path.stem.split('_')[3].split('-')[0]
     assert model.decode_head.num_classes == CLASSES[name]
     assert cfg.train_dataloader.dataset.get('reduce_zero_label', False) == (name == 'fmb')
@@ -44,6 +50,25 @@ def test_model_and_data_fit_each_other(path):
         assert model.data_preprocessor.size == cfg.crop_size
         # Test-time augmentation takes the top-level one.
         assert cfg.get('data_preprocessor', cfg.model.data_preprocessor) == cfg.model.data_preprocessor
+
+
+@pytest.mark.parametrize(
+    ('name', 'sources'),
+    [
+        ('defusion-tiny_upernet_4xb4-40k_msrs-480x640', 2),
+        ('defusion-tiny_mask2former_4xb4-40k_msrs-480x640', 2),
+        ('defusion-tiny_upernet_4xb4-40k_msrs-visible-480x640', 1),
+        ('upernet_r50_4xb4-40k_msrs-fused-480x640', 1),
+    ],
+)
+def test_views_of_time_augmentation(name, sources, pair_folder, check_views):
+    cfg = Config.fromfile(ROOT / f'{name}.py')
+    init_default_scope(cfg.default_scope)
+    paths = dict(img_path=str(pair_folder / 'vi/1.png'), seg_map_path=str(pair_folder / 'labels/1.png'))
+    views = Compose(cfg.tta_pipeline)(dict(**paths, seg_fields=[], label_map=None, reduce_zero_label=False))
+    check_views(views['inputs'], [(60, 45), (80, 60), (100, 75)], sources)
+    for sample in views['data_samples']:
+        assert sample.gt_sem_seg.data.shape == (1, 60, 80)  # whatever the size of the view
 
 
 @pytest.mark.parametrize('head', ['upernet', 'segformer-head', 'fpn', 'mask2former'])

@@ -16,6 +16,7 @@ metainfo = dict(
 num_classes = 6
 pair_scale = (1024, 768)
 
+pair_meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
 load_pair = [
     dict(type='LoadImageFromFile'),
     dict(type='mmdefusion.LoadPairedImage', path_map=('/Vis/', '/Ir/')),
@@ -43,8 +44,21 @@ val_set = dict(
         *load_pair,
         dict(type='Resize', scale=pair_scale, keep_ratio=True),
         dict(type='LoadAnnotations', with_bbox=True),
-        dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+        dict(type='PackDetInputs', meta_keys=pair_meta_keys),
     ],
 )
+pair_tta_pipeline = [
+    *load_pair,
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [dict(type='Resize', scale=scale, keep_ratio=True) for scale in ((768, 576), pair_scale, (1280, 960))],
+            [dict(type='RandomFlip', prob=prob) for prob in (0.0, 1.0)],
+            [dict(type='LoadAnnotations', with_bbox=True)],
+            [dict(type='PackDetInputs', meta_keys=(*pair_meta_keys, 'flip', 'flip_direction'))],
+        ],
+    ),
+]
+pair_tta_model = dict(type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
 val_ann_file = pair_root + val_set['ann_file']
 pair_visualizer = dict(type='mmdefusion.PairedDetLocalVisualizer', path_map=('/Vis/', '/Ir/'))
