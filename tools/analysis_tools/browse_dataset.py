@@ -11,11 +11,13 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmengine.utils import ProgressBar
+from mmengine.visualization import Visualizer
 
 import mmdefusion  # noqa: F401  checks the environment before anything is built
 from mmdefusion.models import CUDTargetGenerator, FusionDataPreprocessor
 from mmdefusion.registry import DATASETS, VISUALIZERS
 from mmdefusion.visualization import FusionLocalVisualizer
+from mmdefusion.visualization.paired_visualizer import PairedVisualizerMixin
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,9 +33,21 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def to_rgb(image: torch.Tensor) -> np.ndarray:
-    """First source (H, W, 3) RGB of what a host's pipeline packs, (3k, H, W) BGR: its visualizer draws on that."""
-    return np.ascontiguousarray(image[:3].permute(1, 2, 0).numpy()[..., ::-1]).astype(np.uint8)
+def to_background(image: torch.Tensor, visualizer: Visualizer) -> np.ndarray:
+    """What a host's visualizer draws on, of what its pipeline packs, (3k, H, W) BGR.
+
+    Args:
+        image: One source or two.
+        visualizer: The visualizer.
+
+    Returns:
+        (H, W, 6) BGR of a pair for a visualizer that knows pairs, which would otherwise read the partner from its file,
+        as it was before flips and resizes; (H, W, 3) RGB of the first source for any other.
+    """
+    pixels = image.permute(1, 2, 0).numpy().clip(0, 255).astype(np.uint8)
+    if pixels.shape[2] == 6 and isinstance(visualizer, PairedVisualizerMixin):
+        return pixels
+    return np.ascontiguousarray(pixels[..., 2::-1])
 
 
 def main() -> None:
@@ -65,7 +79,7 @@ def main() -> None:
         name = f'{index:05}_{osp.splitext(osp.basename(sample.img_path))[0]}'
         visualizer.add_datasample(
             name,
-            item['inputs'] if is_fusion else to_rgb(item['inputs']),
+            item['inputs'] if is_fusion else to_background(item['inputs'], visualizer),
             data_sample=sample,
             draw_pred=False,
             show=not args.not_show,
