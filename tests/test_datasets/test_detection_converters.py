@@ -1,19 +1,27 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, init_default_scope
 
 from mmdefusion.datasets.converters import DETECTION_LAYOUTS, ObjectBox, boxes_of_mask, convert_split, read_boxes
 
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs/mmdet'
 SIZE = (40, 30)  # width, height
 
 
-def write_image(path, size=SIZE):
+VALUES = dict(visible=60, infrared=180)
+
+
+def write_image(path, size=SIZE, value=99):
     path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), np.full((size[1], size[0], 3), 99, np.uint8))
+    cv2.imwrite(str(path), np.full((size[1], size[0], 3), value, np.uint8))
 
 
 def voc(*objects, size=SIZE):
@@ -26,10 +34,10 @@ def voc(*objects, size=SIZE):
     return f'<annotation><size><width>{width}</width><height>{height}</height></size>{boxes}</annotation>'
 
 
-def write_pair(root, split, name, label):
+def write_pair(root, split, name, label, size=SIZE):
     """One pair in the published layout; ``label`` is the text of its label file, or a mask."""
-    for side in ('visible', 'infrared'):
-        write_image(split.path(root, side, name))
+    for side, value in VALUES.items():
+        write_image(split.path(root, side, name), size, value)
     path = split.path(root, 'labels', name)
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(label, str):
@@ -95,6 +103,52 @@ def test_annotations_load_as_a_coco_dataset(llvip):
     info = dataset.get_data_info(0)
     assert info['img_path'] == str(llvip / 'infrared/train/010001.jpg')
     assert [instance['bbox'] for instance in info['instances']] == [[2.0, 3.0, 12.0, 23.0], [20.0, 5.0, 40.0, 30.0]]
+
+
+@pytest.mark.parametrize('dataset', DETECTION_LAYOUTS)
+def test_shipped_configs_read_what_is_converted(dataset, tmp_path):
+    pytest.importorskip('mmdet.datasets')
+    layout = DETECTION_LAYOUTS[dataset]
+    # Smaller images are left out of training by the stock config.
+    size = width, height = 64, 48
+    mask = np.zeros((height, width), np.uint8)
+    mask[4:36, 8:40] = 2
+    labels = dict(
+        voc=voc((layout.categories[0], 8, 4, 40, 36), size=size), yolo='0 0.375 0.416667 0.5 0.666667', mask=mask
+    )
+    # The first of five names is M3FD's validation split.
+    names = {split: f'0000{index}' for index, split in enumerate(reversed(layout.splits))}
+    for split, name in names.items():
+        write_pair(tmp_path, layout.splits[split], name, labels[layout.splits[split].label_format], size)
+        if dataset == 'flir-aligned':
+            (tmp_path / layout.splits[split].names).write_text(f'{name}\n')
+    for split in layout.splits:
+        assert convert(tmp_path, dataset, split)['boxes'] == 1
+    for variant, sides in (('', tuple(VALUES)), ('-visible', ('visible',)), ('-infrared', ('infrared',))):
+        cfg = Config.fromfile(CONFIGS / f'faster-rcnn_defusion-tiny_1x_{dataset}{variant}.py')
+        init_default_scope(cfg.default_scope)
+        for phase, split in zip(('train', 'val'), ('train', list(layout.splits)[1]), strict=True):
+            dataset_cfg = cfg[f'{phase}_dataloader'].dataset
+            dataset_cfg.data_root = f'{tmp_path}/'
+            built = DATASETS.build(dataset_cfg)
+            assert len(built) == 1
+            sample = built[0]
+            paths = [str(layout.splits[split].path(tmp_path, side, names[split])) for side in sides]
+            assert sample['data_samples'].img_path == paths[0]
+            loaded = built.get_data_info(0)
+            for step in built.pipeline.transforms[: len(sides)]:
+                loaded = step(loaded)
+            assert loaded.get('partner_path') == (paths[1] if len(sides) == 2 else None)
+            assert sample['inputs'].shape[0] == 3 * len(sides)
+            values = [VALUES[side] for side in sides]
+            if phase == 'train':
+                # Colours of the first source are changed at random, those of the second one are not.
+                assert (sample['inputs'][3:] == values[-1]).all()
+            else:
+                assert (sample['inputs'] == torch.tensor(values).repeat_interleave(3)[:, None, None]).all()
+                box = sample['data_samples'].gt_instances.bboxes.tensor
+                torch.testing.assert_close(box, torch.tensor([[8.0, 4.0, 40.0, 36.0]]), atol=1e-2, rtol=0)
+            assert sample['data_samples'].gt_instances.labels.tolist() == [0]
 
 
 def test_m3fd_gets_a_split(tmp_path):

@@ -4,7 +4,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, init_default_scope
 
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs/mmseg'
 TOOL = Path(__file__).resolve().parents[2] / 'tools/dataset_converters/segmentation_pairs.py'
 FOLDERS = dict(
     msrs=('vi', 'ir', 'Segmentation_labels'),
@@ -64,6 +68,38 @@ def test_published_layout(converter, tmp_path, dataset):
                 found = cv2.imread(str(tmp_path / 'out' / split / side / f'{split}{index}.png'), cv2.IMREAD_UNCHANGED)
                 np.testing.assert_array_equal(found, expected)
         assert {len(list(folder.iterdir())) for folder in (tmp_path / 'out' / split).iterdir()} == {count}
+
+
+@pytest.mark.parametrize('dataset', ['msrs', 'mfnet', 'fmb', 'pst900'])
+def test_shipped_configs_read_what_is_converted(converter, tmp_path, dataset):
+    pytest.importorskip('mmseg.datasets')
+    counts = dict(train=3, val=1, test=2) if dataset == 'mfnet' else dict(train=3, test=2)
+    converter['convert'](dataset, publish(dataset, tmp_path / 'published', counts), tmp_path / 'out')
+    (path,) = CONFIGS.glob(f'defusion-tiny_upernet_4xb4-40k_{dataset}-???x640.py')
+    cfg = Config.fromfile(path)
+    init_default_scope(cfg.default_scope)
+    for phase, split in dict(train='train', val='val' if dataset == 'mfnet' else 'test', test='test').items():
+        dataset_cfg = cfg[f'{phase}_dataloader'].dataset
+        dataset_cfg.data_root = str(tmp_path / 'out')
+        built = DATASETS.build(dataset_cfg)
+        assert len(built) == counts[split]
+        (visible, infrared), labels = made_up(0)
+        loaded = built.get_data_info(0)
+        for step in built.pipeline.transforms[:2]:
+            loaded = step(loaded)
+        assert loaded['img_path'] == str(tmp_path / f'out/{split}/vi/{split}0.png')
+        assert loaded['partner_path'] == str(tmp_path / f'out/{split}/ir/{split}0.png')
+        sample = built[0]
+        if phase == 'train':
+            # Scaled, cropped and flipped at random; colours of the first source change, the second one stays gray.
+            assert sample['inputs'].shape == (6, *sample['data_samples'].gt_sem_seg.shape)
+            assert torch.equal(sample['inputs'][3], sample['inputs'][5])
+            continue
+        pair = np.concatenate([visible, np.repeat(infrared[..., None], 3, axis=2)], axis=2)
+        np.testing.assert_array_equal(sample['inputs'].permute(1, 2, 0), pair)
+        # FMB's 0 is nothing: it becomes 255, and the classes move down by one.
+        expected = np.where(labels == 0, 255, labels - 1) if dataset == 'fmb' else labels
+        np.testing.assert_array_equal(sample['data_samples'].gt_sem_seg.data[0], expected)
 
 
 @pytest.mark.parametrize(
