@@ -20,6 +20,7 @@ from mmengine.config import Config, DictAction
 
 import mmdefusion  # noqa: F401  checks the environment before anything is built
 from mmdefusion.apis.downstream import draw_prediction_sheet
+from mmdefusion.datasets.converters import MSRS_PSEUDO_LAYOUT, convert_split
 from mmdefusion.evaluation.downstream import Run, read_curves, summarize, summary_table
 from mmdefusion.evaluation.report import write_json
 from mmdefusion.utils.image_io import write_bytes, write_image
@@ -67,7 +68,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('task', choices=list(TASKS), help='which table')
     parser.add_argument('--checkpoint', required=True, help='pretraining checkpoint or published weights')
     parser.add_argument('--data-root', help='folder of the data; default as in the configs')
-    parser.add_argument('--ann-dir', help='det: folder of the annotations; default as in the configs')
+    parser.add_argument(
+        '--ann-dir',
+        help='det: folder of the annotations; default as in the configs, '
+        'or made in OUT_DIR/annotations where those are missing',
+    )
     parser.add_argument('--out-dir', required=True, help='folder for table.md, results.json, pictures and runs/')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2], help='default 0 1 2')
     parser.add_argument('--variants', nargs='+', choices=VARIANTS, default=list(VARIANTS), help='default all five')
@@ -92,6 +97,26 @@ def load_config(args: argparse.Namespace, variant: str, seed: int) -> Config:
             dataset.ann_file = str(Path(args.ann_dir).absolute() / Path(dataset.ann_file).name)
     cfg.merge_from_dict(args.cfg_options)
     return cfg
+
+
+def find_annotations(args: argparse.Namespace) -> Path | None:
+    """Folder of the annotations of a detector, made anew where the data come without.
+
+    Returns:
+        None where the configs find theirs.
+
+    Raises:
+        ValueError: Annotations cannot be made of the data.
+    """
+    cfg = load_config(args, args.variants[0], args.seeds[0])
+    datasets = [cfg[f'{phase}_dataloader'].dataset for phase in ('train', 'val')]
+    if all(Path(dataset.data_root, dataset.ann_file).is_file() for dataset in datasets):
+        return None
+    folder = Path(args.out_dir) / 'annotations'
+    for split, layout in MSRS_PSEUDO_LAYOUT.splits.items():
+        counts = convert_split(Path(datasets[0].data_root), split, layout, MSRS_PSEUDO_LAYOUT.categories, folder)
+        print(f'annotations of {split} made: {counts["pairs"]} pairs, {counts["boxes"]} boxes', flush=True)
+    return folder
 
 
 def fingerprint(cfg: Config) -> str:
@@ -146,6 +171,8 @@ def compare(args: argparse.Namespace) -> str:
     task, out_dir = TASKS[args.task], Path(args.out_dir)
     if not Path(args.checkpoint).is_file():
         raise ValueError(f'{args.checkpoint}: no such file; expected a pretraining checkpoint')
+    if args.task == 'det' and args.ann_dir is None:
+        args.ann_dir = find_annotations(args)
     runs: dict[str, list[Run]] = {variant: [] for variant in args.variants}
     main_metric = next(iter(task.metrics))
     # Seed by seed, so that an unfinished comparison is one of all variants.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 #: The kinds of files that a split has of each name.
@@ -163,3 +163,22 @@ DETECTION_LAYOUTS = {
         },
     ),
 }
+
+#: 120 pairs of the MSRS test split for comparisons with few labels: training boxes are made from masks that a network
+#: predicted, test boxes are the published ones.
+MSRS_PSEUDO_LAYOUT = DetectionLayout(
+    DETECTION_LAYOUTS['msrs'].categories,
+    {
+        split: replace(
+            DETECTION_LAYOUTS['msrs'].splits[split],
+            visible='vi/{name}.png',
+            infrared='ir/{name}.png',
+            labels=labels,
+            names=names,
+        )
+        for split, labels, names in (
+            ('train', 'pseudo_labels/{name}.png', 'train.txt'),
+            ('test', 'boxes/{name}.txt', 'labels'),
+        )
+    },
+)
