@@ -12,13 +12,13 @@ from .results import FailedPair
 
 
 def load_batches(
-    pairs: Iterable[Pair], batch_size: int, load: Callable[[Pair], LoadedPair]
+    pairs: Iterable[Pair], batch_size: Callable[[LoadedPair], int], load: Callable[[Pair], LoadedPair]
 ) -> Iterator[list[LoadedPair] | FailedPair]:
     """Read pairs and collect neighbours of one size and depth.
 
     Args:
         pairs: The pairs.
-        batch_size: The largest batch.
+        batch_size: Gives the largest batch of pairs of the size and depth of one.
         load: Reads a pair.
 
     Yields:
@@ -35,7 +35,7 @@ def load_batches(
             yield batch
             batch = []
         batch.append(loaded)
-        if len(batch) >= batch_size:
+        if len(batch) >= batch_size(loaded):
             yield batch
             batch = []
     if batch:

@@ -55,9 +55,9 @@ class FusionInferencer(BaseInferencer):
         precision: ``'float32'``, ``'bfloat16'`` (autocast), or ``'auto'``: bfloat16 on a CPU that has instructions for
             it and for pairs of 8 bits, float32 else.
         show_progress: Whether to show a progress bar.
-        memory_budget: GiB that the network may use at a time. An image that would need more is fused in overlapping
-            tiles as large as fit. TIFF files that would not even fit as decoded images are read, fused and, with
-            ``out_dir``, written region by region.
+        memory_budget: GiB that the network may use at a time. A batch that would need more is cut into smaller ones,
+            an image that would need more is fused in overlapping tiles as large as fit. TIFF files that would not even
+            fit as decoded images are read, fused and, with ``out_dir``, written region by region.
         tile_size: Side of a tile in pixels, rounded down to a multiple of the network's windows; larger images are
             always cut. Default: what ``memory_budget`` says.
         tile_overlap: Pixels that neighbouring tiles share, rounded up to a multiple of the network's windows; default
@@ -125,7 +125,8 @@ class FusionInferencer(BaseInferencer):
             inputs: A tuple of two paths, of two arrays or of two folders (matched by stem), or a list of tuples of
                 paths or arrays. Arrays are (H, W), (H, W, 3) BGR or (H, W, 4) BGRA; uint8, uint16, or float in [0, 1].
             return_datasamples: Whether ``predictions`` are data samples instead of arrays.
-            batch_size: Pairs that the network sees at once; only neighbours of the same size share a batch.
+            batch_size: Pairs that the network sees at once, or fewer where ``memory_budget`` does not allow as many;
+                only neighbours of the same size share a batch.
             out_dir: Where to write ``NAME.png``, and with ``parts`` also ``common/NAME.png``, ``unique1/NAME.png``,
                 ``unique2/NAME.png`` and ``panel/NAME.png``. NAME is the stem of the first source, or a number for
                 arrays. What is fused from disk to disk becomes ``NAME.tif``, without a panel.
@@ -246,12 +247,14 @@ class FusionInferencer(BaseInferencer):
 
         Args:
             inputs: The pairs.
-            batch_size: The largest batch.
+            batch_size: The largest batch, or less where ``memory_budget`` does not allow it.
 
         Returns:
             Batches, and pairs that cannot be used.
         """
-        return load_batches(inputs, batch_size, self.pipeline)
+        return load_batches(
+            inputs, lambda pair: self.planners[pair.depth].batch_size(*pair.size, batch_size), self.pipeline
+        )
 
     @torch.no_grad()
     def forward(self, inputs: list[LoadedPair], parts: bool = True) -> list[FusionDataSample]:

@@ -109,21 +109,29 @@ class TilePlanner:
             margin = self.overlap // 2
         return self.overlap - 2 * margin
 
+    @property
+    def pixels(self) -> float:
+        """Pixels that fit the budget."""
+        return self.memory_budget * GIB / self.bytes_per_pixel
+
+    def batch_size(self, height: int, width: int, wanted: int) -> int:
+        """How many pairs of a size the network may see at once: as many as wanted, if they fit the budget."""
+        return int(max(1, min(wanted, self.pixels / (height * width))))
+
     def plan(self, height: int, width: int) -> tuple[list[Span], list[Span]] | None:
         """Tiles along the height and along the width of an image, or None where it is fused as a whole."""
         if self.tile_size is not None:
             if max(height, width) <= self.tile_size:
                 return None
             return self._plan(height, width, self.tile_size, self.tile_size)
-        pixels = self.memory_budget * GIB / self.bytes_per_pixel
-        if height * width <= pixels:
+        if height * width <= self.pixels:
             return None
         smallest = self.overlap + self.period
         # Square tiles waste least in overlaps; an image narrower than that allows longer ones.
-        tile_width = max(smallest, min(width, int(math.sqrt(pixels))))
-        tile_height = max(smallest, int(pixels / tile_width))
+        tile_width = max(smallest, min(width, int(math.sqrt(self.pixels))))
+        tile_height = max(smallest, int(self.pixels / tile_width))
         if height < tile_height:
-            tile_width = max(smallest, int(pixels / height))
+            tile_width = max(smallest, int(self.pixels / height))
         return self._plan(height, width, tile_height, tile_width)
 
     def _plan(self, height: int, width: int, tile_height: int, tile_width: int) -> tuple[list[Span], list[Span]]:

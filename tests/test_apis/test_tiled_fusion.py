@@ -9,7 +9,7 @@ import tifffile
 
 from mmdefusion import cli
 from mmdefusion.apis import FusionInferencer
-from mmdefusion.apis.tile_planner import GIB
+from mmdefusion.apis.tile_planner import BYTES_PER_PIXEL, GIB
 from mmdefusion.utils.image_io import ImageReadError, OutputError, write_image
 from mmdefusion.utils.image_stream import TiffOutput
 
@@ -64,6 +64,35 @@ def test_in_memory(checkpoint, pair, color):
     # Sums of weights differ from 1 by a rounding error, which 16 bits can show.
     atol = int(pair[0].dtype == np.uint16)
     np.testing.assert_allclose(tiled(pair)['predictions'][0], whole(pair)['predictions'][0].astype(int), atol=atol)
+
+
+def budget(pixels):
+    return dict(memory_budget=pixels * BYTES_PER_PIXEL['float32'] / GIB)
+
+
+@pytest.mark.parametrize('batch_size, batches', [(1, [1] * 5), (2, [2, 2, 1]), (8, [3, 2])])
+def test_the_budget_holds_for_a_batch(checkpoint, batch_size, batches):
+    images = np.random.default_rng(0).integers(0, 256, (5, 2, 30, 40), dtype=np.uint8)
+    pairs = [tuple(pair) for pair in images]
+    # Three pairs and a part of a fourth one.
+    fuse = make(checkpoint, **budget(3.9 * 30 * 40))
+    fused = fuse(pairs, batch_size=batch_size)['predictions']
+    assert fuse.model.batches == [(count, 6, 30, 40) for count in batches]
+    np.testing.assert_array_equal(fused, make(checkpoint)(pairs)['predictions'])
+
+
+@pytest.mark.parametrize('batch_size', [1, 4])
+def test_the_budget_alone_asks_for_tiles(checkpoint, pair, batch_size):
+    # An image has 150 x 260 = 39000 pixels; tiles start at multiples of 64 and share 128.
+    fuse = make(checkpoint, **budget(38500))
+    fused = fuse([pair, pair], batch_size=batch_size)['predictions']
+    assert fuse.model.batches == [(1, 6, 150, 256), (1, 6, 150, 132)] * 2
+    expected = make(checkpoint, **budget(39000))
+    for image in fused:
+        np.testing.assert_allclose(
+            image, expected(pair)['predictions'][0].astype(int), atol=int(pair[0].dtype == np.uint16)
+        )
+    assert expected.model.batches == [(1, 6, 150, 260)] * 2
 
 
 def test_small_images_stay_whole(checkpoint, pair):
