@@ -12,7 +12,9 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 import mmdefusion  # noqa: F401  checks the environment before anything is built
+from mmdefusion.apis.results import check_writable
 from mmdefusion.utils.setup_env import prepare_distributed
+from mmdefusion.utils.tool_errors import errors_in_one_sentence
 
 
 def parse_args() -> argparse.Namespace:
@@ -94,14 +96,16 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args)
     prepare_distributed(cfg)
-    runner = Runner.from_cfg(cfg)
-    if args.checkpoint is None and any(True for _ in runner.model.parameters()):
-        sys.exit(f'Error: {args.config} needs a checkpoint: a model with random weights shows nothing')
-    try:
-        runner.test()
-    except (FileNotFoundError, ValueError) as error:
-        # Data that cannot be used is the user's to mend; the message says all, a traceback would hide it.
-        sys.exit(f'Error: {error}')
+    with errors_in_one_sentence(cfg.work_dir):
+        check_writable(cfg.work_dir)
+        runner = Runner.from_cfg(cfg)
+        if args.checkpoint is None and any(True for _ in runner.model.parameters()):
+            sys.exit(f'Error: {args.config} needs a checkpoint: a model with random weights shows nothing')
+        try:
+            runner.test()
+        except ValueError as error:
+            # Data that cannot be used is the user's to mend; the message says all, a traceback would hide it.
+            sys.exit(f'Error: {error}')
 
 
 if __name__ == '__main__':

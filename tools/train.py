@@ -13,9 +13,10 @@ from mmengine.device import get_device, is_cuda_available
 from mmengine.runner import Runner, find_latest_checkpoint
 
 import mmdefusion  # noqa: F401  checks the environment before anything is built
+from mmdefusion.apis.results import check_writable
 from mmdefusion.registry import RUNNERS
-from mmdefusion.utils.image_io import OutputError
 from mmdefusion.utils.setup_env import keep_freed_memory, prepare_distributed, share_batch
+from mmdefusion.utils.tool_errors import errors_in_one_sentence
 
 
 def parse_args() -> argparse.Namespace:
@@ -96,12 +97,10 @@ def main() -> None:
     prepare_distributed(cfg)
     if args.total_batch_size is not None:
         share_batch(cfg, args.total_batch_size)
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    try:
+    with errors_in_one_sentence(cfg.work_dir):
+        check_writable(cfg.work_dir)
+        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
         runner.train()
-    except (FileNotFoundError, OutputError) as error:
-        # Missing data or a full disk is the user's to mend; the message says all, a traceback would hide it.
-        sys.exit(f'Error: {error}')
 
 
 if __name__ == '__main__':

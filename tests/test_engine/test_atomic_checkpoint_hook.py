@@ -1,14 +1,18 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
 import errno
 import logging
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from mmengine.logging import MessageHub
 
 from mmdefusion.engine import AtomicCheckpointHook
 from mmdefusion.utils.image_io import OutputError
+
+resource = pytest.importorskip('resource')  # where there is POSIX
 
 
 class FakeRunner:
@@ -28,6 +32,17 @@ class FakeRunner:
         (Path(out_dir) / filename).write_text(f'{meta["epoch"]} {meta["iter"]}')
         if self.full_disk:
             raise OSError(errno.ENOSPC, 'No space left on device')
+
+
+@contextmanager
+def size_limit(size):
+    """Lets no file grow beyond so many bytes, as a full disk would."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def train(hook, runner, iterations):
@@ -54,6 +69,35 @@ def test_a_full_disk_is_one_clear_error_and_loses_nothing(tmp_path):
     with pytest.raises(OutputError, match=r'iter_4.pth: cannot be written \(No space left on device\)'):
         train(hook, runner, 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ['iter_2.pth', 'last_checkpoint']
+    assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'iter_2.pth')
+
+
+def test_a_folder_of_parts_that_has_no_room_is_removed(tmp_path):
+    hook, runner = AtomicCheckpointHook(by_epoch=False, interval=2, max_keep_ckpts=1), FakeRunner(tmp_path)
+
+    def save_checkpoint(out_dir, filename, *args, **kwargs):
+        # As DeepSpeed writes: one file of each process, by torch's own writer.
+        (Path(out_dir) / filename).mkdir()
+        with size_limit(room):
+            torch.save(torch.ones(1000), Path(out_dir) / filename / 'part_0.pth')
+
+    runner.save_checkpoint, room = save_checkpoint, 10**6
+    train(hook, runner, 2)
+    assert torch.load(tmp_path / 'iter_2.pth/part_0.pth').sum() == 1000
+    room = 2000
+    with pytest.raises(OutputError, match=r'iter_4.pth: cannot be written; is the disk full\?'):
+        train(hook, runner, 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['iter_2.pth', 'last_checkpoint']
+    assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'iter_2.pth')
+
+
+def test_no_room_for_the_pointer_leaves_both_checkpoints(tmp_path):
+    hook, runner = AtomicCheckpointHook(by_epoch=False, interval=2, max_keep_ckpts=1), FakeRunner(tmp_path)
+    train(hook, runner, 2)
+    with size_limit(3), pytest.raises(OutputError, match=r'last_checkpoint: cannot be written \(File too large\)'):
+        train(hook, runner, 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['iter_2.pth', 'iter_4.pth', 'last_checkpoint']
+    assert (tmp_path / 'iter_4.pth').read_text() == '0 4'
     assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'iter_2.pth')
 
 

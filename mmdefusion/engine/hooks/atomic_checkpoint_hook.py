@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mmengine.dist import barrier, is_main_process
@@ -25,17 +27,47 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
+def _remove(path: Path) -> None:
+    """Removes a file or folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _move(temporary: Path, path: Path) -> None:
     """Puts a finished file, or a folder of files, in its place."""
     if temporary.is_dir():
         for part in temporary.rglob('*'):
             _flush(part)
         # Nothing moves a folder over another one in a single step. This one is no longer, or not yet, the last one.
-        if path.exists():
-            shutil.rmtree(path)
+        _remove(path)
     _flush(temporary)
     os.replace(temporary, path)
     _flush(path.parent)
+
+
+@contextmanager
+def _whole_or_not_there(path: Path) -> Iterator[Path]:
+    """Gives a temporary path, which takes the place of ``path`` in the end.
+
+    Raises:
+        OutputError: Something cannot be written; what was written before stays, and nothing of this.
+    """
+    temporary = path.with_name(f'.{path.name}.tmp')
+    try:
+        yield temporary
+        if is_main_process():
+            _move(temporary, path)
+    except OSError as error:
+        _remove(temporary)
+        raise OutputError.of(path, error) from error
+    except RuntimeError as error:
+        # torch's own writer, which DeepSpeed uses, is known by this name only, and gives no reason.
+        if 'inline_container' not in str(error):
+            raise
+        _remove(temporary)
+        raise OutputError(f'{path}: cannot be written; is the disk full?') from error
 
 
 class _AtomicSaves:
@@ -52,16 +84,10 @@ class _AtomicSaves:
         if not isinstance(self._hook.file_backend, LocalBackend):
             self._save(out_dir, filename, *args, meta=meta, **kwargs)
             return
-        temporary, path = Path(out_dir, f'.{filename}.tmp'), Path(out_dir, filename)
-        try:
+        with _whole_or_not_there(Path(out_dir, filename)) as temporary:
             self._save(out_dir, temporary.name, *args, meta=meta, **kwargs)
             # The processes may each write a part.
             barrier()
-            if is_main_process():
-                _move(temporary, path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise OutputError.of(path, error) from error
 
     def _save(self, *args, meta: dict, **kwargs) -> None:
         self._hook.position = dict(epoch=meta['epoch'], iter=meta['iter'])
@@ -127,9 +153,8 @@ class AtomicCheckpointHook(CheckpointHook):
             **self.args,
         )
         if is_main_process():
-            temporary = Path(runner.work_dir, '.last_checkpoint.tmp')
-            temporary.write_text(self.last_ckpt)
-            _move(temporary, Path(runner.work_dir, 'last_checkpoint'))
+            with _whole_or_not_there(Path(runner.work_dir, 'last_checkpoint')) as temporary:
+                temporary.write_text(self.last_ckpt)
             for old in dropped:
                 self._remove(self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(old)))
 
