@@ -29,3 +29,4 @@ model = dict(
     ],
     decode_head=dict(num_classes=9),
 )
+visualizer = _base_.pair_visualizer

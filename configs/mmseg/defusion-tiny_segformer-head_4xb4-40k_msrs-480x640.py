@@ -26,3 +26,4 @@ model = dict(
     neck=dict(type='mmdefusion.FusedFeaturePyramid', in_channels=192),
     decode_head=dict(in_channels=[192] * 4, num_classes=9),
 )
+visualizer = _base_.pair_visualizer

@@ -11,9 +11,10 @@ data_preprocessor = dict(
     test_cfg=dict(size_divisor=32),
 )
 model = dict(data_preprocessor=data_preprocessor, backbone=dict(num_sources=1))
-train_pipeline = [step for step in _base_.train_pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
-test_pipeline = [step for step in _base_.test_pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
+train_pipeline = [step for step in _base_.train_set.pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
+test_pipeline = [step for step in _base_.test_set.pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
 tta_pipeline = [step for step in _base_.tta_pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
+visualizer = dict(_delete_=True, type='SegLocalVisualizer', vis_backends=_base_.vis_backends, name='visualizer')

@@ -27,3 +27,4 @@ model = dict(
     decode_head=dict(in_channels=[192] * 4, channels=256, num_classes=5),
     auxiliary_head=dict(in_channels=192, num_classes=5),
 )
+visualizer = _base_.pair_visualizer

@@ -14,8 +14,8 @@ model = dict(
     decode_head=dict(num_classes=9),
     auxiliary_head=dict(num_classes=9),
 )
-train_pipeline = [step for step in _base_.train_pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
-test_pipeline = [step for step in _base_.test_pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
+train_pipeline = [step for step in _base_.train_set.pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
+test_pipeline = [step for step in _base_.test_set.pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
 tta_pipeline = [step for step in _base_.tta_pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
 train_dataloader = dict(dataset=dict(data_prefix=dict(img_path='train/fused'), pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(data_prefix=dict(img_path='test/fused'), pipeline=test_pipeline))

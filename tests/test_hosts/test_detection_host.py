@@ -5,7 +5,6 @@ import copy
 import json
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,96 +15,18 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.runner import Runner
 
-from mmdefusion.datasets.converters import DETECTION_LAYOUTS, convert_split
 from mmdefusion.engine import AutocastOptimWrapper
-from mmdefusion.testing import TINY_ARCH
 
 pytest.importorskip('mmdet.apis')
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.smoke
 
-CONFIG = """
-_base_ = ['mmdet::_base_/models/retinanet_r50_fpn.py', 'mmdet::_base_/default_runtime.py']
-classes = ('person', 'car')
-model = dict(
-    data_preprocessor=dict(type='mmdefusion.PairedDetDataPreprocessor', mean=[0.0] * 6, std=[255.0] * 6),
-    backbone=dict(_delete_=True, type='mmdefusion.DeFusionViT', arch={arch}, num_sources=2),
-    neck=[
-        dict(type='mmdefusion.FusedFeaturePyramid', in_channels=16, in_stride=4, out_strides=(4, 8)),
-        dict(type='FPN', in_channels=[16] * 2, out_channels=8, num_outs=2)],
-    bbox_head=dict(
-        num_classes=2, in_channels=8, feat_channels=8, stacked_convs=1,
-        anchor_generator=dict(octave_base_scale=4, strides=[4, 8])),
-    test_cfg=dict(score_thr=0.0, max_per_img=10))
-load_pair = [dict(type='LoadImageFromFile'), dict(type='mmdefusion.LoadPairedImage', path_map=('/vi/', '/ir/'))]
-train_pipeline = [
-    *load_pair,
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='RandomResize', scale=(64, 64), ratio_range=(0.8, 1.2), keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='mmdefusion.ApplyToSource', index=0, transforms=[dict(type='PhotoMetricDistortion')]),
-    dict(type='PackDetInputs')]
-pack = dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))
-test_pipeline = [
-    *load_pair, dict(type='Resize', scale=(64, 64), keep_ratio=True),
-    dict(type='LoadAnnotations', with_bbox=True), pack]
-tta_model = dict(type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=10))
-tta_pipeline = [
-    *load_pair,
-    dict(type='TestTimeAug', transforms=[
-        [dict(type='Resize', scale=(64, 64), keep_ratio=True)],
-        [dict(type='RandomFlip', prob=0.0), dict(type='RandomFlip', prob=1.0)],
-        [dict(type='LoadAnnotations', with_bbox=True)],
-        [dict(pack, meta_keys=(*pack['meta_keys'], 'flip', 'flip_direction'))]])]
-dataset = dict(type='CocoDataset', data_root='{root}', data_prefix=dict(img=''), metainfo=dict(classes=classes))
-train_dataloader = dict(
-    batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(**dataset, ann_file='annotations/visible_train.json', pipeline=train_pipeline))
-val_dataloader = dict(
-    batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(**dataset, ann_file='annotations/visible_train.json', pipeline=test_pipeline, test_mode=True))
-test_dataloader = val_dataloader
-val_evaluator = dict(type='CocoMetric', ann_file='{root}/annotations/visible_train.json', metric='bbox')
-test_evaluator = val_evaluator
-optim_wrapper = dict(
-    type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3),
-    constructor='mmdefusion.LayerDecayOptimWrapperConstructor', paramwise_cfg=dict(layer_decay_rate=0.5))
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2, val_interval=1)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-default_hooks = dict(
-    logger=dict(interval=1), checkpoint=dict(interval=1, save_best='coco/bbox_mAP_50', rule='greater'),
-    visualization=dict(type='DetVisualizationHook', draw=True, interval=1, score_thr=2.0))
-visualizer = dict(type='mmdefusion.PairedDetLocalVisualizer', path_map=('/vi/', '/ir/'))
-randomness = dict(seed=0)
-"""
-
 
 @pytest.fixture(scope='module')
-def pairs(tmp_path_factory):
-    """Two pairs of 64x64 with masks, from which the boxes are made: a bright square is a car in infrared."""
-    root = tmp_path_factory.mktemp('det_pairs')
-    rng = np.random.default_rng(0)
-    for index in range(2):
-        visible = rng.integers(40, 200, (64, 64, 3), dtype=np.uint8)
-        infrared, mask = np.full((64, 64), 30, np.uint8), np.zeros((64, 64), np.uint8)
-        top, left = rng.integers(0, 40, 2)
-        infrared[top : top + 20, left : left + 20] = 220
-        mask[top : top + 20, left : left + 20] = 1
-        for side, image in (('vi', visible), ('ir', infrared), ('masks', mask)):
-            (root / side).mkdir(exist_ok=True)
-            cv2.imwrite(str(root / side / f'{index}.png'), image)
-    layout = DETECTION_LAYOUTS['msrs']
-    sides = dict(visible='vi/{name}.png', infrared='ir/{name}.png', labels='masks/{name}.png')
-    convert_split(root, 'train', replace(layout.splits['train'], **sides), layout.categories, root / 'annotations')
-    return root
-
-
-@pytest.fixture(scope='module')
-def config_path(pairs, tmp_path_factory):
+def config_path(det_config_text, tmp_path_factory):
     path = tmp_path_factory.mktemp('detector') / 'tiny_detector.py'
-    path.write_text(CONFIG.format(root=pairs, arch=TINY_ARCH))
+    path.write_text(det_config_text)
     return path
 
 
@@ -161,6 +82,10 @@ def test_train_and_val(trained):
     assert sorted(rates) == pytest.approx([1e-3 * 0.5**power for power in (5, 4, 3, 2, 1, 0)])
 
 
+def test_pretrained_weights_arrive(config_path, check_handover, tmp_path):
+    check_handover(load_config(config_path, tmp_path / 'det_handover'))
+
+
 def test_best_checkpoint(trained):
     validations = [entry for entry in scalars(trained.work_dir) if 'coco/bbox_mAP_50' in entry]
     best = max(validations, key=lambda entry: entry['coco/bbox_mAP_50'])['step']
@@ -184,18 +109,26 @@ def test_both_sources_matter(trained, sample):
         assert other.shape != boxes.shape or not torch.equal(other, boxes)
 
 
-@pytest.mark.parametrize('background', ['visible', 'partner'])
-def test_visualization_hook_draws_on_the_chosen_image(checkpoint, config_path, pairs, tmp_path, background):
+@pytest.mark.parametrize('background', ['visible', 'partner', 'fused'])
+def test_visualization_hook_draws_on_the_chosen_image(checkpoint, config_path, det_pairs, tmp_path, background):
     changes = {'visualizer.background': background, 'test_dataloader.dataset.indices': 1}
+    if background == 'fused':
+        fusion = Config.fromfile(ROOT / 'configs/_base_/models/classical.py').model
+        changes['visualizer.fuser'] = dict(model=dict(model={**fusion, 'method': 'maximum'}), color='gray')
     work_dir = tmp_path / f'det_{background}'
     changes['default_hooks.visualization.test_out_dir'] = 'seen'
     Runner.from_cfg(load_config(config_path, work_dir, load_from=checkpoint, **changes)).test()
     (path,) = work_dir.glob('*/seen/*.png')
     picture = cv2.imread(str(path))
-    source = cv2.imread(str(pairs / ('vi' if background == 'visible' else 'ir') / '0.png'))
+    sources = [cv2.imread(str(det_pairs / side / '0.png')) for side in ('vi', 'ir')]
+    if background == 'fused':
+        lumas = [cv2.cvtColor(source, cv2.COLOR_BGR2GRAY) for source in sources]
+        expected = np.repeat(np.maximum(*lumas)[..., None], 3, axis=2)
+    else:
+        expected = sources[background == 'partner']
     # Labels on the left, predictions above an impossible score on the right.
     assert picture.shape == (64, 128, 3)
-    assert np.abs(picture[:, 64:].astype(int) - source).max() <= 1
+    assert np.abs(picture[:, 64:].astype(int) - expected).max() <= 1
 
 
 def test_time_augmentation_merges_mirror_images(checkpoint, config_path, read_tool_config, tmp_path):
@@ -217,13 +150,13 @@ def test_time_augmentation_merges_mirror_images(checkpoint, config_path, read_to
     torch.testing.assert_close(merged.bboxes[merged.scores.argmax()], best, atol=1e-2, rtol=1e-3)
 
 
-def test_inferencer_takes_a_path_or_an_array(trained, checkpoint, config_path, pairs, tmp_path):
+def test_inferencer_takes_a_path_or_an_array(trained, checkpoint, config_path, det_pairs, tmp_path):
     from mmdet.apis import DetInferencer
 
     path = tmp_path / 'inferencer.py'
     Config.fromfile(config_path).dump(path)
     inferencer = DetInferencer(str(path), checkpoint, device='cpu', show_progress=False)
-    visible, infrared = (str(pairs / side / '1.png') for side in ('vi', 'ir'))
+    visible, infrared = (str(det_pairs / side / '1.png') for side in ('vi', 'ir'))
     array = np.concatenate([cv2.imread(visible), cv2.imread(infrared)], axis=2)
     expected = predict(trained.model, trained.val_dataloader.dataset[1])
     for given in (visible, array):
@@ -249,7 +182,7 @@ def test_get_flops(config_path, run_host_tool, trained):
     assert f'params: {params / 1e6:.3f} M' in output
 
 
-def test_browse_dataset(config_path, run_host_tool, pairs, tmp_path):
+def test_browse_dataset(config_path, run_host_tool, det_pairs, tmp_path):
     """Boxes lie on what the pipeline made of the partner, not on its file."""
     config = tmp_path / 'browsed.py'
     config.write_text(f"""
@@ -264,7 +197,7 @@ visualizer = dict(background='partner', line_width=2)
     pictures = sorted((tmp_path / 'seen').iterdir())
     assert [path.name for path in pictures] == ['00000_0.png', '00001_1.png']
     for index, path in enumerate(pictures):
-        mirrored = cv2.resize(cv2.imread(str(pairs / f'ir/{index}.png'))[:, ::-1], (128, 128))
+        mirrored = cv2.resize(cv2.imread(str(det_pairs / f'ir/{index}.png'))[:, ::-1], (128, 128))
         drawn = np.abs(cv2.imread(str(path)).astype(int) - mirrored).max(axis=2) > 8
         # The box lies around the warm square, with its name inside.
         rows, columns = (np.flatnonzero((mirrored[..., 0] > 125).any(axis=axis)) for axis in (1, 0))

@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.registry import DATASETS, MODELS, VISUALIZERS, init_default_scope
 
 pytest.importorskip('mmseg.models')
 
@@ -43,6 +43,11 @@ def test_model_and_data_fit_each_other(path):
     if 'tta_pipeline' in cfg:
         assert ('mmdefusion.LoadPairedImage' in [step['type'] for step in cfg.tta_pipeline]) == paired
         assert cfg.tta_model.type == 'SegTTAModel'
+        assert (cfg.visualizer.type == 'mmdefusion.PairedSegLocalVisualizer') == paired
+        visualizer = VISUALIZERS.build({**cfg.visualizer, 'name': path.name, 'vis_backends': None})
+        if paired:
+            load_pair = cfg.test_dataloader.dataset.pipeline[1]
+            assert visualizer.load_pair.path_map == tuple(load_pair.path_map)
     name = path.stem.split('_')[3].split('-')[0]
     assert model.decode_head.num_classes == CLASSES[name]
     assert cfg.train_dataloader.dataset.get('reduce_zero_label', False) == (name == 'fmb')

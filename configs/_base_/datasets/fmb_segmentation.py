@@ -1,57 +1,8 @@
-# FMB: streets, 800x600, 1220 pairs for training and 280 for testing. Label 0 is nothing and left out.
-# There is no validation split: training is validated on the test split, the last checkpoint is the result.
-#
-# python tools/dataset_converters/segmentation_pairs.py fmb PUBLISHED -o data/fmb
-#
-# data/fmb
-# └── {train,test}/{vi,ir,labels}/NAME.png
-_base_ = './msrs_segmentation.py'
+# FMB under the names of mmseg, see fmb_pairs.py.
+_base_ = ['./fmb_pairs.py', './pair_loaders.py']
 
-train_pipeline = [
-    *_base_.train_pipeline[:3],
-    dict(type='RandomResize', scale=(800, 600), ratio_range=(0.5, 2.0), keep_ratio=True),
-    _base_.train_pipeline[4],
-    *_base_.train_pipeline[5:],
-]
-dataset = dict(
-    data_root='data/fmb/',
-    reduce_zero_label=True,
-    metainfo=dict(
-        _delete_=True,
-        classes=(
-            'road',
-            'sidewalk',
-            'building',
-            'traffic light',
-            'traffic sign',
-            'vegetation',
-            'sky',
-            'person',
-            'car',
-            'truck',
-            'bus',
-            'motorcycle',
-            'bicycle',
-            'pole',
-        ),
-        palette=[
-            [128, 64, 128],
-            [244, 35, 232],
-            [70, 70, 70],
-            [250, 170, 30],
-            [220, 220, 0],
-            [107, 142, 35],
-            [70, 130, 180],
-            [220, 20, 60],
-            [0, 0, 142],
-            [0, 0, 70],
-            [0, 60, 100],
-            [0, 0, 230],
-            [119, 11, 32],
-            [153, 153, 153],
-        ],
-    ),
-)
-train_dataloader = dict(dataset=dict(**dataset, pipeline=train_pipeline))
-val_dataloader = dict(dataset=dataset)
-test_dataloader = val_dataloader
+crop_size = _base_.pair_crop_size
+tta_pipeline = _base_.pair_tta_pipeline
+train_dataloader = dict(dataset=_base_.train_set)
+val_dataloader = dict(dataset=_base_.val_set)
+test_dataloader = dict(dataset=_base_.test_set)

@@ -1,12 +1,8 @@
-# MFNet: streets by day and night, 640x480, 784 pairs for training, 392 for validation, 393 for testing.
-#
-# python tools/dataset_converters/segmentation_pairs.py mfnet PUBLISHED -o data/mfnet
-#
-# data/mfnet
-# └── {train,val,test}/{vi,ir,labels}/NAME.png
-_base_ = './msrs_segmentation.py'
+# MFNet under the names of mmseg, see mfnet_pairs.py.
+_base_ = ['./mfnet_pairs.py', './pair_loaders.py']
 
-dataset = dict(data_root='data/mfnet/')
-train_dataloader = dict(dataset=dataset)
-val_dataloader = dict(dataset=dict(**dataset, data_prefix=dict(img_path='val/vi', seg_map_path='val/labels')))
-test_dataloader = dict(dataset=dataset)
+crop_size = _base_.pair_crop_size
+tta_pipeline = _base_.pair_tta_pipeline
+train_dataloader = dict(dataset=_base_.train_set)
+val_dataloader = dict(dataset=_base_.val_set)
+test_dataloader = dict(dataset=_base_.test_set)
