@@ -13,6 +13,8 @@ pytest.importorskip('mmseg.models')
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs/mmseg'
 CONFIGS = sorted(ROOT.rglob('*.py'))
+FOLDERS = {'-infrared': 'ir', '-fused': 'fused'}
+HEADS = ('upernet', 'segformer-head', 'fpn', 'mask2former')
 CLASSES = dict(msrs=9, mfnet=9, fmb=14, pst900=5)
 
 
@@ -31,9 +33,16 @@ def test_model_and_data_fit_each_other(path):
     if 'mask2former' in path.name:
         pytest.importorskip('mmdet.models')
     model = build(cfg)
+    name = path.stem.split('_')[3].split('-')[0]
+    folder = next((side for variant, side in FOLDERS.items() if variant in path.stem), 'vi')
     for phase in ('train', 'val', 'test'):
         dataset = DATASETS.build({**cfg[f'{phase}_dataloader'].dataset, 'lazy_init': True})
         assert len(dataset.metainfo['classes']) == len(dataset.metainfo['palette']) == model.decode_head.num_classes
+        if path.parent == ROOT:
+            split = 'test' if phase == 'val' and name != 'mfnet' else phase
+            expected = dict(img_path=f'{split}/{folder}', seg_map_path=f'{split}/labels')
+            config = cfg[f'{phase}_dataloader'].dataset
+            assert (config.data_root, config.data_prefix) == (f'data/{name}/', expected)
         types = [step['type'] for step in cfg[f'{phase}_dataloader'].dataset.pipeline]
         paired = 'mmdefusion.LoadPairedImage' in types
         assert paired == (getattr(model.backbone, 'num_sources', 1) == 2)
@@ -48,13 +57,24 @@ def test_model_and_data_fit_each_other(path):
         if paired:
             load_pair = cfg.test_dataloader.dataset.pipeline[1]
             assert visualizer.load_pair.path_map == tuple(load_pair.path_map)
-    name = path.stem.split('_')[3].split('-')[0]
     assert model.decode_head.num_classes == CLASSES[name]
     assert cfg.train_dataloader.dataset.get('reduce_zero_label', False) == (name == 'fmb')
     if 'fused' not in path.name:
         assert model.data_preprocessor.size == cfg.crop_size
         # Test-time augmentation takes the top-level one.
         assert cfg.get('data_preprocessor', cfg.model.data_preprocessor) == cfg.model.data_preprocessor
+
+
+def test_every_segmentor_is_there_for_every_dataset():
+    names = {str(path.relative_to(ROOT)) for path in CONFIGS}
+    listed = (ROOT / 'README.md').read_text() + (ROOT / 'metafile.yml').read_text()
+    for dataset in CLASSES:
+        size = '640x640' if dataset == 'pst900' else '480x640'
+        expected = [f'defusion-tiny_{head}_4xb4-40k_{dataset}-{size}.py' for head in HEADS]
+        expected += [f'defusion-tiny_upernet_4xb4-40k_{dataset}-{side}-{size}.py' for side in ('visible', 'infrared')]
+        expected += [f'upernet_r50_4xb4-40k_{dataset}-fused-{size}.py']
+        assert set(expected) <= names
+        assert all(f']({name})' in listed and f'configs/mmseg/{name}\n' in listed for name in expected)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +96,7 @@ def test_views_of_time_augmentation(name, sources, pair_folder, check_views):
         assert sample.gt_sem_seg.data.shape == (1, 60, 80)  # whatever the size of the view
 
 
-@pytest.mark.parametrize('head', ['upernet', 'segformer-head', 'fpn', 'mask2former'])
+@pytest.mark.parametrize('head', HEADS)
 def test_segmentors_take_a_pair(head):
     from mmseg.structures import SegDataSample
 

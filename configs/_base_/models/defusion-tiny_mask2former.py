@@ -1,5 +1,5 @@
-# Mask2Former on pairs, 40,000 iterations of 16 of them; needs MMDetection as well. The stock config brings optimizer and
-# data of its own: a config that inherits from this file puts a set of pairs in place of the latter.
+# Mask2Former on pairs, 40,000 iterations of 16 of them; needs MMDetection as well. The stock config brings an optimizer
+# and data of its own: a config that inherits from this file puts a set of pairs in place of the latter.
 _base_ = 'mmseg::mask2former/mask2former_r50_8xb2-90k_cityscapes-512x1024.py'
 
 pretrained = 'work_dirs/defusion_pretrain/weights.pth'

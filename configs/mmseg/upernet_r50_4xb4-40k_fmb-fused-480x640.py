@@ -1,0 +1,22 @@
+# Fuse to an image first, then a stock segmentor: nothing of mmdefusion but the images is left in it.
+#
+# mmdefusion fuse data/fmb/train/vi data/fmb/train/ir -o data/fmb/train/fused --weights WEIGHTS
+# mmdefusion fuse data/fmb/test/vi data/fmb/test/ir -o data/fmb/test/fused --weights WEIGHTS
+_base_ = [
+    'mmseg::_base_/models/upernet_r50.py',
+    '../_base_/datasets/fmb_segmentation.py',
+    'mmseg::_base_/schedules/schedule_40k.py',
+    'mmseg::_base_/default_runtime.py',
+]
+
+model = dict(
+    data_preprocessor=dict(size=_base_.crop_size, test_cfg=dict(size_divisor=32)),
+    decode_head=dict(num_classes=14),
+    auxiliary_head=dict(num_classes=14),
+)
+train_pipeline = [step for step in _base_.train_set.pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
+test_pipeline = [step for step in _base_.test_set.pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
+tta_pipeline = [step for step in _base_.tta_pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
+train_dataloader = dict(dataset=dict(data_prefix=dict(img_path='train/fused'), pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(data_prefix=dict(img_path='test/fused'), pipeline=test_pipeline))
+test_dataloader = val_dataloader
