@@ -76,6 +76,10 @@ def test_train_and_val(trained):
     assert not [name for name in same if name in dict(trained.model.named_parameters())]
 
 
+def test_pretrained_weights_arrive(config_path, check_handover, tmp_path):
+    check_handover(load_config(config_path, tmp_path / 'seg_handover'))
+
+
 def test_best_checkpoint(trained):
     validations = [entry for entry in scalars(trained.work_dir) if 'mIoU' in entry]
     best = max(validations, key=lambda entry: entry['mIoU'])['step']
