@@ -51,6 +51,23 @@ def test_mutual_information_grows_along_its_slope():
     assert (after > before).all()
 
 
+def test_steps_that_neither_source_has():
+    """A bright and a dark sky, fused to the mean but for a dark corner of 2x2 squares of 6x8: 0.4 darker."""
+    x1, x2 = (torch.full((1, 1, 96, 128), value) for value in (0.9, 0.1))
+    fused = torch.full_like(x1, 0.5)
+    assert losses.unfounded_steps(x1, x2, fused).item() == 0
+    fused[..., :32, :32] = 0.1
+    # Pairs of squares across the corner's border, of all pairs: along columns (6 rows of squares), then along rows (8).
+    down = [2 / (5 * 8) * 1, 2 * 2 / (4 * 8), 2 * 2 / (2 * 8)]
+    across = [2 / (6 * 7) * 1, 2 * 2 / (6 * 6), 2 * 2 / (6 * 4)]
+    assert losses.unfounded_steps(x1, x2, fused).item() == pytest.approx(0.4**2 * sum(down + across) / 6, rel=1e-4)
+    # Where one source is as dark there, that is founded; only what goes beyond 1.1 times its step counts.
+    x1[..., :32, :32] = 0.5
+    assert losses.unfounded_steps(x1, x2, fused).item() == pytest.approx(0, abs=1e-7)
+    fused[..., :32, :32] = 0.05
+    assert losses.unfounded_steps(x1, x2, fused).item() == pytest.approx(0.01**2 * sum(down + across) / 6, rel=1e-3)
+
+
 def test_the_slope_of_mutual_information_is_finite_on_black_and_white():
     source = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(0)).round()
     image = source.clone().requires_grad_()

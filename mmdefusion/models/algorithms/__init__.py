@@ -5,5 +5,6 @@ from .classical_fusion import ClassicalFusion
 from .defusion import DeFusionPP
 from .fusion_tta import FusionTTAModel
 from .mae import MAE
+from .simmim import SimMIM
 
-__all__ = ['MAE', 'ClassicalFusion', 'DeFusionPP', 'FusionTTAModel']
+__all__ = ['MAE', 'ClassicalFusion', 'DeFusionPP', 'FusionTTAModel', 'SimMIM']

@@ -20,6 +20,7 @@ from ..losses import (
     mutual_information,
     ssim,
     strongest_gradient_error,
+    unfounded_steps,
     visual_fidelity,
 )
 
@@ -73,6 +74,7 @@ SOURCE_TERMS = dict(
     difference=_difference,
     intensity=_intensity,
     brightness=_brightness,
+    steps=unfounded_steps,
     exposure=_exposure,
 )
 #: Terms that compare the fused image with the truth of a generated pair.
@@ -89,8 +91,9 @@ class FusionHead(BaseModule):
     (difference from the stronger gradient), ``contrast`` (what is missing to the better source's local contrast and a
     surplus), ``difference`` (2 - SCD), ``intensity`` (difference from the brighter source), ``brightness`` (difference
     of the mean over squares of 16 pixels from that of both sources, leaning to the brighter one by 20 % of the way),
-    ``exposure`` (1 - MEF-SSIM). For generated pairs, which bring ``gt_fused``: ``truth`` (L1 in RGB) and
-    ``truth_structure`` (1 - SSIM in RGB). ``range``, always on, is 10 times what lies outside of [0, 1].
+    ``steps`` (changes of brightness from place to place that neither source has), ``exposure`` (1 - MEF-SSIM). For
+    generated pairs, which bring ``gt_fused``: ``truth`` (L1 in RGB) and ``truth_structure`` (1 - SSIM in RGB).
+    ``range``, always on, is 10 times what lies outside of [0, 1].
 
     Args:
         weights: For each kind (``kind`` of the data samples) a dict of weights by term.

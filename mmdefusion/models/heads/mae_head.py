@@ -9,9 +9,7 @@ from torch import Tensor
 
 from mmdefusion.registry import MODELS
 
-from ..layers import TokenGrid, patchify, unpatchify
-
-_EPS = 1e-6
+from ..layers import TokenGrid, hidden_tokens, patchify, unpatchify
 
 
 @MODELS.register_module()
@@ -22,12 +20,15 @@ class MAEHead(BaseModule):
         patch_size: Side p of a patch in pixels.
         norm_pix: Ask for each patch with mean 0 and variance 1, over its pixels and channels, which gives the better
             features.
+        eps: Added to that variance. At 1e-6, as published, patches of flat noise count like all others; infrared skies
+            have many of them.
     """
 
-    def __init__(self, patch_size: int = 16, norm_pix: bool = True) -> None:
+    def __init__(self, patch_size: int = 16, norm_pix: bool = True, eps: float = 1e-6) -> None:
         super().__init__()
         self.patch_size = patch_size
         self.norm_pix = norm_pix
+        self.eps = eps
 
     def loss(self, pred: Tensor, images: Tensor, ids: Tensor, grid: TokenGrid) -> dict[str, Tensor]:
         """The loss.
@@ -43,10 +44,10 @@ class MAEHead(BaseModule):
         """
         target = patchify(images, grid, self.patch_size)
         if self.norm_pix:
-            mean, std = _statistics(target)
+            mean, std = self._statistics(target)
             target = (target - mean) / std
         error = (pred.float() - target).square().mean(dim=-1)
-        return dict(loss_mae=error[_hidden(ids, grid)].mean())
+        return dict(loss_mae=error[hidden_tokens(ids, grid.num_tokens)].mean())
 
     def reconstruct(self, pred: Tensor, images: Tensor, ids: Tensor, grid: TokenGrid) -> tuple[Tensor, Tensor]:
         """Pictures to look at, (N, C, H, W), not clamped.
@@ -65,18 +66,12 @@ class MAEHead(BaseModule):
         truth = patchify(images, grid, self.patch_size)
         pred = pred.float()
         if self.norm_pix:
-            mean, std = _statistics(truth)
+            mean, std = self._statistics(truth)
             pred = pred * std + mean
-        hidden = _hidden(ids, grid)[..., None]
+        hidden = hidden_tokens(ids, grid.num_tokens)[..., None]
         pictures = (torch.where(hidden, filling, truth) for filling in (torch.full_like(truth, 0.5), pred))
         return tuple(unpatchify(patches, grid, self.patch_size) for patches in pictures)
 
-
-def _statistics(patches: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each patch, (N, L, 1)."""
-    return patches.mean(dim=-1, keepdim=True), (patches.var(dim=-1, keepdim=True) + _EPS).sqrt()
-
-
-def _hidden(ids: Tensor, grid: TokenGrid) -> Tensor:
-    """True for tokens that are not among ``ids``, (N, L) bool."""
-    return torch.ones(ids.size(0), grid.num_tokens, dtype=torch.bool, device=ids.device).scatter_(1, ids, False)
+    def _statistics(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of each patch, (N, L, 1)."""
+        return patches.mean(dim=-1, keepdim=True), (patches.var(dim=-1, keepdim=True) + self.eps).sqrt()

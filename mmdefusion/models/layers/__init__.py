@@ -13,7 +13,7 @@ from .gradient_domain import (
     solve_screened_poisson,
 )
 from .linear_map import Linear, linear
-from .masking import draw_visible, fill_masked
+from .masking import draw_visible, fill_masked, hidden_tokens
 from .strips import in_strips
 from .token_grid import (
     TokenGrid,
@@ -50,6 +50,7 @@ __all__ = [
     'forward_gradient',
     'gather_tokens',
     'get_arch',
+    'hidden_tokens',
     'in_strips',
     'init_conv',
     'linear',

@@ -26,6 +26,11 @@ def draw_visible(batch: int, num_windows: int, length: int, mask_ratio: float, d
     return ids.flatten(1).sort(-1).values
 
 
+def hidden_tokens(ids: Tensor, num_tokens: int) -> Tensor:
+    """True for the tokens that are not among the visible ``ids`` (N, K): (N, L) bool."""
+    return torch.ones(ids.size(0), num_tokens, dtype=torch.bool, device=ids.device).scatter_(1, ids, False)
+
+
 def fill_masked(mask_token: Tensor, visible: Tensor, ids: Tensor, num_tokens: int) -> Tensor:
     """Puts visible tokens (N, K, D) at their positions (N, K) and the mask token (1, 1, D) at all others: (N, L, D)."""
     x = mask_token.to(visible.dtype).repeat(visible.size(0), num_tokens, 1)

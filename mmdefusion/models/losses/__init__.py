@@ -8,6 +8,7 @@ from .fusion_quality import (
     exposure_fidelity,
     mutual_information,
     strongest_gradient_error,
+    unfounded_steps,
     visual_fidelity,
 )
 from .ssim import ssim
@@ -20,5 +21,6 @@ __all__ = [
     'mutual_information',
     'ssim',
     'strongest_gradient_error',
+    'unfounded_steps',
     'visual_fidelity',
 ]

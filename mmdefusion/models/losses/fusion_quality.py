@@ -23,6 +23,11 @@ _VIF_NOISE = 2.0
 _CONTRAST_WINDOW = 32
 _CONTRAST_STEP = 8
 _CONTRAST_SURPLUS = 0.15
+#: Squares whose mean brightness is compared for steps, how many of them apart, and what a step may have beyond the
+#: sources' larger one.
+_STEP_WINDOW = 16
+_STEP_DISTANCES = (1, 2, 4)
+_STEP_TOLERANCE = 1.1
 #: Gray levels of the joint histograms of mutual information, 5 of 255 apart.
 _INFORMATION_BINS = 52
 #: Strengths below this (of a step of one gray level) have no direction.
@@ -149,6 +154,34 @@ def contrast_shortfall(x1: Tensor, x2: Tensor, fused: Tensor) -> Tensor:
     best, other = torch.maximum(*contrasts), torch.minimum(*contrasts)
     missing = (best + _CONTRAST_SURPLUS * (best - other) - _local_contrast(fused)).clamp(min=0)
     return missing.sum(dim=(1, 2, 3)) / best.sum(dim=(1, 2, 3))
+
+
+def unfounded_steps(x1: Tensor, x2: Tensor, fused: Tensor) -> Tensor:
+    """How much brightness changes from place to place where it does in neither source.
+
+    That happens where a network changes its mind about which source to follow, in a sky that is bright in one source
+    and dark in the other one for example, and looks like a shadow that is not there. Brightness is the mean over
+    squares of 16x16 pixels; squares one, two and four apart along rows and columns are compared.
+
+    Args:
+        x1: First source, (N, 1, H, W), sides of at least 80 pixels.
+        x2: Second source.
+        fused: Fused image.
+
+    Returns:
+        (N,), the mean square of what exceeds 1.1 times the larger change of the sources.
+    """
+    planes = [F.avg_pool2d(plane, _STEP_WINDOW) for plane in (x1, x2, fused)]
+    excesses = []
+    for dim in (-2, -1):
+        for distance in _STEP_DISTANCES:
+            length = planes[0].size(dim) - distance
+            first, second, change = (
+                (plane.narrow(dim, distance, length) - plane.narrow(dim, 0, length)).abs() for plane in planes
+            )
+            excess = change - _STEP_TOLERANCE * torch.maximum(first, second)
+            excesses.append(excess.clamp(min=0).square().mean(dim=(1, 2, 3)))
+    return torch.stack(excesses).mean(0)
 
 
 def _histogram_entropy(histogram: Tensor) -> Tensor:
