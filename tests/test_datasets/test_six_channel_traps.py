@@ -106,6 +106,8 @@ def test_mmdet_transforms_that_fill_the_borders_of_one_source(transform, setting
         ('mmdet', dict(type='ShearX', prob=1.0, level=5)),
         ('mmdet', dict(type='TranslateY', prob=1.0, level=5)),
         ('mmdet', dict(type='CutOut', n_holes=5, cutout_shape=(4, 4))),
+        ('mmdet', dict(type='Mosaic', prob=1.0, img_scale=(48, 32))),
+        ('mmdet', dict(type='MixUp', img_scale=(48, 32))),
         ('mmdet', dict(type='RandomGrayscale', prob=1.0)),
         ('mmdet', dict(type='Resize', scale=(20, 18), interpolation='area')),
         ('mmdet', dict(type='Resize', scale=(24, 16), backend='pillow')),
@@ -117,8 +119,19 @@ def test_mmdet_transforms_that_fill_the_borders_of_one_source(transform, setting
     ids=lambda value: value if isinstance(value, str) else value['type'],
 )
 def test_traps_that_fail_aloud(host, transform):
+    def labelled(results):
+        if host == 'mmdet':
+            boxes = pytest.importorskip('mmdet.structures.bbox').HorizontalBoxes(torch.tensor([[4.0, 4.0, 20.0, 20.0]]))
+            results.update(gt_bboxes=boxes, gt_bboxes_labels=np.zeros(1, int), gt_ignore_flags=np.zeros(1, bool))
+        # Other samples, as MultiImageMixDataset gives them.
+        count = 3 if transform['type'] == 'Mosaic' else 1
+        results['mix_results'] = [copy.deepcopy(results) for _ in range(count)]
+        return results
+
+    # It is the channels that it does not take.
+    assert apply(transform, labelled(sample(3)), host)['img'].any()
     with pytest.raises((cv2.error, ValueError, AssertionError, TypeError)):
-        apply(transform, LoadPairedImage()(sample()), host)
+        apply(transform, labelled(LoadPairedImage()(sample())), host)
 
 
 @pytest.mark.parametrize('host', ['mmdet', 'mmseg'])
@@ -156,3 +169,11 @@ def test_channel_swap_of_stock_preprocessors():
             torch.testing.assert_close(swapping(one)['inputs'][0], one['inputs'][0].flip(0))
             kept = MODELS.build(dict(type=name, bgr_to_rgb=False))(pair)['inputs'][0]
             torch.testing.assert_close(kept, pair['inputs'][0])
+
+
+@pytest.mark.parametrize(('host', 'name'), [('mmengine', 'ImgDataPreprocessor'), ('mmdet', 'DetDataPreprocessor')])
+def test_six_means(host, name):
+    pytest.importorskip(f'{host}.model' if host == 'mmengine' else f'{host}.models')
+    with DefaultScope.overwrite_default_scope(host):
+        with pytest.raises(AssertionError, match='should have 1 or 3 values.* got 6'):
+            MODELS.build(dict(type=name, mean=[0.0] * 6, std=[255.0] * 6))
