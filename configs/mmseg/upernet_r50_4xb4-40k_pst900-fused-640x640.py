@@ -14,6 +14,7 @@ model = dict(
     decode_head=dict(num_classes=5),
     auxiliary_head=dict(num_classes=5),
 )
+default_hooks = dict(checkpoint=dict(save_best='mIoU'))
 train_pipeline = [step for step in _base_.train_set.pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
 test_pipeline = [step for step in _base_.test_set.pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
 tta_pipeline = [step for step in _base_.tta_pipeline if step['type'] != 'mmdefusion.LoadPairedImage']

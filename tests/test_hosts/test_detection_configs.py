@@ -8,7 +8,9 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.hub import get_config
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS, init_default_scope
+from mmengine.structures import InstanceData
 
 from mmdefusion.datasets.converters import DETECTION_LAYOUTS
 
@@ -63,6 +65,10 @@ def test_model_and_data_fit_each_other(path):
     assert cfg.model.data_preprocessor.type == (
         'mmdefusion.PairedDetDataPreprocessor' if paired else 'DetDataPreprocessor'
     )
+    model = build(cfg)
+    assert getattr(model.backbone, 'num_sources', 1) == 1 + paired
+    if path.parent == ROOT:
+        assert cfg.default_hooks.checkpoint.save_best == 'coco/bbox_mAP'
     # The small models of the tables are tested as they are trained.
     assert ('tta_pipeline' in cfg) == (path.parent == ROOT)
     if 'tta_pipeline' in cfg:
@@ -126,35 +132,47 @@ def _stock_name(detector):
     return re.search(r"'(mmdet::\S+\.py)'", (ROOT / DETECTORS[detector].format('llvip')).read_text())[1]
 
 
-@pytest.mark.parametrize('detector', DETECTORS)
-def test_detectors_take_a_pair(detector):
+@pytest.mark.parametrize(
+    ('name', 'sources'),
+    [
+        *((name.format('m3fd'), 2) for name in DETECTORS.values()),
+        ('faster-rcnn_defusion-tiny_1x_m3fd-visible.py', 1),
+        ('faster-rcnn_r50_fpn_1x_m3fd-fused.py', 1),
+    ],
+)
+def test_detectors_train_and_predict(name, sources):
     from mmdet.structures import DetDataSample
-    from mmengine.structures import InstanceData
 
-    cfg = Config.fromfile(ROOT / DETECTORS[detector].format('m3fd'))
-    if detector == 'dino':
+    cfg = Config.fromfile(ROOT / name)
+    if name.startswith('dino'):
         cfg.model.num_queries, cfg.model.test_cfg.max_per_img = 20, 50
     # Wide layers only take time.
     for head in [cfg.model.get('roi_head', {}).get('bbox_head', [])]:
         for part in head if isinstance(head, list) else [head]:
             part.fc_out_channels = 16
-    cfg.model.backbone.arch = dict(base='tiny', depth=1)
+    if 'arch' in cfg.model.backbone:
+        cfg.model.backbone.arch = dict(base='tiny', depth=1)
     model = build(cfg).train()
     model.init_weights()
     # As random resizing leaves them, of no particular size.
-    pair = torch.randint(0, 256, (6, 72, 104), dtype=torch.uint8)
+    image = torch.randint(0, 256, (3 * sources, 72, 104), dtype=torch.uint8)
     shape = dict(img_shape=(72, 104), ori_shape=(72, 104), scale_factor=(1.0, 1.0))
     make_sample = partial(DetDataSample, metainfo=shape)
     sample = make_sample()
     sample.gt_instances = InstanceData(bboxes=torch.tensor([[8.0, 8.0, 40.0, 56.0]]), labels=torch.tensor([2]))
-    data = model.data_preprocessor(dict(inputs=[pair], data_samples=[sample]), training=True)
+    data = model.data_preprocessor(dict(inputs=[image], data_samples=[sample]), training=True)
     losses, _ = model.parse_losses(model(**data, mode='loss'))
+    assert torch.isfinite(losses) and losses > 0
     losses.backward()
-    unused = [name for name, value in model.named_parameters() if value.requires_grad and value.grad is None]
+    trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
     # Otherwise a run on several processes stops: such parameters need find_unused_parameters.
+    unused = [name for name, value in trained.items() if value.grad is None]
     assert [name for name in unused if name.startswith(('backbone', 'neck'))] == []
-    assert torch.isfinite(losses)
+    before = {name: value.detach().clone() for name, value in trained.items()}
+    build_optim_wrapper(model, cfg.optim_wrapper).step()
+    moved = {name.split('.')[0] for name, value in trained.items() if not torch.equal(value, before[name])}
+    assert moved >= {'backbone', 'neck', 'roi_head' if 'roi_head' in cfg.model else 'bbox_head'}
     with torch.no_grad():
-        (predicted,) = model.eval().test_step(dict(inputs=[pair], data_samples=[make_sample()]))
+        (predicted,) = model.eval().test_step(dict(inputs=[image], data_samples=[make_sample()]))
     boxes = predicted.pred_instances.bboxes
     assert boxes.shape[1] == 4 and torch.isfinite(boxes).all()

@@ -7,7 +7,9 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.model import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, MODELS, VISUALIZERS, init_default_scope
+from mmengine.structures import PixelData
 
 pytest.importorskip('mmseg.models')
 
@@ -59,6 +61,8 @@ def test_model_and_data_fit_each_other(path):
             assert visualizer.load_pair.path_map == tuple(load_pair.path_map)
     assert model.decode_head.num_classes == CLASSES[name]
     assert cfg.train_dataloader.dataset.get('reduce_zero_label', False) == (name == 'fmb')
+    if path.parent == ROOT:
+        assert cfg.default_hooks.checkpoint.save_best == 'mIoU'
     if 'fused' not in path.name:
         assert model.data_preprocessor.size == cfg.crop_size
         # Test-time augmentation takes the top-level one.
@@ -113,3 +117,44 @@ def test_segmentors_take_a_pair(head):
     # Both sources are seen, and told apart.
     assert not torch.equal(sample.seg_logits.data, swapped.seg_logits.data)
     assert torch.isfinite(sample.seg_logits.data).all()
+
+
+@pytest.mark.parametrize(
+    ('name', 'sources'),
+    [
+        *((f'defusion-tiny_{head}_4xb4-40k_msrs-480x640', 2) for head in HEADS),
+        ('defusion-tiny_upernet_4xb4-40k_msrs-infrared-480x640', 1),
+        ('upernet_r50_4xb4-40k_msrs-fused-480x640', 1),
+    ],
+)
+def test_segmentors_train(name, sources):
+    from mmseg.structures import SegDataSample
+
+    if 'mask2former' in name:
+        pytest.importorskip('mmdet.models')
+    cfg = Config.fromfile(ROOT / f'{name}.py')
+    # Whole crops, wide heads and a deep backbone only take time.
+    cfg.model.data_preprocessor.size = (64, 96)
+    if 'upernet' in name:
+        cfg.model.decode_head.channels = cfg.model.auxiliary_head.channels = 32
+    if 'arch' in cfg.model.backbone:
+        cfg.model.backbone.arch = dict(base='tiny', depth=1)
+    model = build(cfg).train()
+    model.init_weights()
+    samples = []
+    for label in (1, 2):
+        labels = torch.zeros(1, 64, 96, dtype=torch.long)
+        labels[:, :32, :48] = label
+        samples.append(SegDataSample(gt_sem_seg=PixelData(data=labels)))
+    images = [torch.randint(0, 256, (3 * sources, 64, 96), dtype=torch.uint8) for _ in samples]
+    data = model.data_preprocessor(dict(inputs=images, data_samples=samples), training=True)
+    losses, _ = model.parse_losses(model(**data, mode='loss'))
+    assert torch.isfinite(losses) and losses > 0
+    losses.backward()
+    trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    # Otherwise a run on several processes stops: such parameters need find_unused_parameters.
+    assert [name for name, value in trained.items() if value.grad is None] == []
+    before = {name: value.detach().clone() for name, value in trained.items()}
+    build_optim_wrapper(model, cfg.optim_wrapper).step()
+    moved = {name.split('.')[0] for name, value in trained.items() if not torch.equal(value, before[name])}
+    assert moved == {name.split('.')[0] for name in trained} >= {'backbone', 'decode_head'}
