@@ -1,8 +1,8 @@
 # Pretraining on a CPU from an encoder that masked image modeling has started (configs/simmim), for detectors and
-# segmentors: the encoder follows slowly, decomposition, fusion and decoder learn as ever; 5 epochs.
+# segmentors: the encoder follows slowly, decomposition, fusion and decoder learn as ever; 4 epochs.
 _base_ = 'defusion-pp_nano_1xb16-12e_photos-160px.py'
 
-max_epochs = 5
+max_epochs = 4
 optim_wrapper = dict(
     paramwise_cfg=dict(
         custom_keys={
