@@ -9,6 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
+from PIL import Image
 
 from mmdefusion.datasets.converters import DETECTION_LAYOUTS, ObjectBox, boxes_of_mask, convert_split, read_boxes
 
@@ -241,6 +242,37 @@ def test_everything_that_is_broken_is_told_at_once(llvip):
     assert '010002.jpg: 20 x 30 pixels' in message and '40 x 30' in message
     assert 'Annotations/010003.xml: not a Pascal VOC annotation (no element found' in message
     assert 'visible/train/010004.jpg: no such image' in message
+    assert not (llvip / 'annotations').exists()
+
+
+@pytest.mark.parametrize('side', VALUES)
+@pytest.mark.parametrize('dataset', DETECTION_LAYOUTS)
+def test_missing_partners(dataset, side, tmp_path):
+    layout, labels = DETECTION_LAYOUTS[dataset], dict(voc=voc(), yolo='', mask=np.zeros(SIZE[::-1], np.uint8))
+    for split, files in layout.splits.items():
+        root = tmp_path / split
+        for name in ('00000', '00001'):
+            write_pair(root, files, name, labels[files.label_format])
+        if dataset == 'flir-aligned':
+            (root / files.names).write_text('00000\n00001\n')
+        # The first of five names is M3FD's validation split.
+        missing = files.path(root, side, '00000' if split == 'val' else '00001')
+        missing.unlink()
+        with pytest.raises(ValueError, match=f'{split}: 1 pairs cannot be used:\n  {missing}: no such image; expected'):
+            convert(root, dataset, split)
+        assert not (root / 'annotations').exists()
+
+
+@pytest.mark.parametrize(('part', 'message'), [(0.0, 'the file is empty'), (0.7, 'broken or truncated image')])
+def test_broken_images(llvip, part, message):
+    path = llvip / 'infrared/train/010002.jpg'
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(part * len(content))])
+    # Its header is whole.
+    assert not part or Image.open(path).size == SIZE
+    with pytest.raises(ValueError, match=f'train: 1 pairs cannot be used:\n  {path}: {message}'):
+        convert(llvip, 'llvip', 'train')
     assert not (llvip / 'annotations').exists()
 
 

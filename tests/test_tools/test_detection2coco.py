@@ -28,6 +28,21 @@ def test_a_tree_of_ones_own(run_tool, tmp_path):
     assert 'Error: train: 1 pairs cannot be used:\n  data/ir/b.png: no such image' in result.stderr
 
 
+def test_found_and_published_pairs(run_tool, tmp_path):
+    for path in ('visible/test/1.jpg', 'infrared/test/1.jpg'):
+        (tmp_path / 'data' / path).parent.mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / 'data' / path), np.zeros((20, 20), np.uint8))
+    (tmp_path / 'data/Annotations').mkdir()
+    box = '<xmin>1</xmin><ymin>2</ymin><xmax>9</xmax><ymax>9</ymax>'
+    (tmp_path / 'data/Annotations/1.xml').write_text(
+        f'<annotation><object><name>person</name><bndbox>{box}</bndbox></object></annotation>'
+    )
+    result = run_tool('python', TOOL, 'llvip', 'data', '--split', 'test')
+    assert result.returncode == 0, result.stderr
+    assert 'test: 1 pairs (3463 published), 0 pairs without boxes, 1 boxes, 1 person' in result.stdout
+    assert '1/1' in result.stderr  # progress
+
+
 def test_wrong_use(run_tool):
     result = run_tool('python', TOOL, 'llvip', 'data', '--visible', 'vi/{name}.png')
     assert result.returncode == 2 and '--visible needs --split' in result.stderr

@@ -54,9 +54,13 @@ def main() -> None:
     try:
         for split, split_layout in layout.splits.items():
             if args.split in (None, split):
-                split_layout = replace(split_layout, **args.changes)
-                counts = convert_split(args.root, split, split_layout, layout.categories, out_dir, fused)
-                print(f'{split}: ' + ', '.join(f'{count} {what}' for what, count in counts.items()))
+                counts = convert_split(
+                    args.root, split, replace(split_layout, **args.changes), layout.categories, out_dir, fused
+                )
+                # Another tree than the published one may hold any number.
+                published = '' if args.changes.keys() - {'min_area'} else f' ({split_layout.published} published)'
+                pairs, *others = (f'{count} {what}' for what, count in counts.items())
+                print(f'{split}: ' + ', '.join([pairs + published, *others]))
     except ValueError as error:
         sys.exit(f'Error: {error}')
     print(f'annotations in {out_dir}')

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from mmengine.utils import track_iter_progress
 
-from mmdefusion.utils.image_io import write_bytes
+from mmdefusion.utils.image_io import read_image, write_bytes
 
 from .layouts import SplitLayout
 from .object_boxes import read_boxes
@@ -25,7 +26,8 @@ def convert_split(
     """Writes the annotations of a split: the same boxes for the visible and the infrared images, and for fused ones.
 
     ``out_dir`` gets ``visible_SPLIT.json``, ``infrared_SPLIT.json`` and, with ``fused``, ``fused_SPLIT.json``, which
-    differ in ``file_name`` only. That is relative to ``root``, so ``data_prefix=dict(img='')``.
+    differ in ``file_name`` only. That is relative to ``root``, so ``data_prefix=dict(img='')``. Every image is decoded,
+    which takes a while; a progress bar goes to stderr.
 
     Args:
         root: Folder of the dataset.
@@ -45,7 +47,8 @@ def convert_split(
     """
     images, annotations, problems = [], [], []
     counts = Counter(dict.fromkeys(('pairs', 'pairs without boxes', 'boxes', *categories, *_CHANGED), 0))
-    for name in layout.list_names(root):
+    # One pair at a time, so that memory does not grow with the dataset.
+    for name in track_iter_progress(layout.list_names(root), file=sys.stderr):
         try:
             record, boxes = _read_pair(root, name, layout, fused, counts)
         except ValueError as error:
@@ -112,11 +115,8 @@ def _read_pair(
 
 
 def _image_size(path: Path) -> tuple[int, int]:
-    """(width, height) from the header alone."""
+    """(width, height) of the decoded image: a header does not tell whether the rest of the file is there."""
     if not path.is_file():
         raise ValueError(f'{path}: no such image; expected the partner of the same name')
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f'{path}: cannot be read as an image ({error})') from error
+    height, width = read_image(path).bgr.shape[:2]
+    return width, height

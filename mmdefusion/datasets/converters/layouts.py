@@ -27,6 +27,7 @@ class SplitLayout:
         part: ``'val'``: every fifth of the sorted names; ``'train'``: the others. For datasets without a published
             split; a list of names overrules it.
         min_area: For masks: smallest number of pixels of an object.
+        published: How many pairs its authors count, labelled or not; with ``part``, how many of theirs that makes.
     """
 
     visible: str
@@ -37,6 +38,7 @@ class SplitLayout:
     names: str | None = None
     part: str | None = None
     min_area: int = 1
+    published: int | None = None
 
     def path(self, root: Path, side: str, name: str) -> Path:
         """Path of one file of a name."""
@@ -108,22 +110,23 @@ def _same(*names: str) -> dict[str, str]:
     return {name: name for name in names}
 
 
-def _llvip(split: str) -> SplitLayout:
+def _llvip(split: str, published: int) -> SplitLayout:
     images = [f'{side}/{split}/{{name}}.jpg' for side in ('visible', 'infrared')]
-    return SplitLayout(*images, 'Annotations/{name}.xml', 'voc', _same('person'))
+    return SplitLayout(*images, 'Annotations/{name}.xml', 'voc', _same('person'), published=published)
 
 
 _M3FD = ('People', 'Car', 'Bus', 'Motorcycle', 'Lamp', 'Truck')
 
 
-def _m3fd(part: str) -> SplitLayout:
-    return SplitLayout('Vis/{name}.png', 'Ir/{name}.png', 'Annotation/{name}.xml', 'voc', _same(*_M3FD), part=part)
+def _m3fd(part: str, published: int) -> SplitLayout:
+    files = ('Vis/{name}.png', 'Ir/{name}.png', 'Annotation/{name}.xml')
+    return SplitLayout(*files, 'voc', _same(*_M3FD), part=part, published=published)
 
 
 _FLIR = ('person', 'bicycle', 'car')
 
 
-def _flir(names: str) -> SplitLayout:
+def _flir(names: str, published: int) -> SplitLayout:
     return SplitLayout(
         'JPEGImages/{name}_RGB.jpg',
         'JPEGImages/{name}_PreviewData.jpeg',
@@ -131,16 +134,19 @@ def _flir(names: str) -> SplitLayout:
         'voc',
         {**_same(*_FLIR), 'dog': None},
         names=names,
+        published=published,
     )
 
 
-#: LLVIP: persons at night, 1280x1024. M3FD: 1024x768, without a published split. FLIR-aligned: 640x512; the few dogs
-#: are left out, as usual. MSRS: 640x480; boxes of train are made from its masks, those of test are published for some
-#: of the images under the class numbers of COCO.
+#: LLVIP: persons at night, 1280x1024. M3FD: 4200 pairs of 1024x768, without a published split. FLIR-aligned: 640x512;
+#: the few dogs are left out, as usual. MSRS: 640x480; boxes of train are made from its masks, those of test are
+#: published for some of the images under the class numbers of COCO.
 DETECTION_LAYOUTS = {
-    'llvip': DetectionLayout(('person',), {'train': _llvip('train'), 'test': _llvip('test')}),
-    'm3fd': DetectionLayout(_M3FD, {'train': _m3fd('train'), 'val': _m3fd('val')}),
-    'flir-aligned': DetectionLayout(_FLIR, {'train': _flir('align_train.txt'), 'val': _flir('align_validation.txt')}),
+    'llvip': DetectionLayout(('person',), {'train': _llvip('train', 12025), 'test': _llvip('test', 3463)}),
+    'm3fd': DetectionLayout(_M3FD, {'train': _m3fd('train', 3360), 'val': _m3fd('val', 840)}),
+    'flir-aligned': DetectionLayout(
+        _FLIR, {'train': _flir('align_train.txt', 4129), 'val': _flir('align_validation.txt', 1013)}
+    ),
     'msrs': DetectionLayout(
         ('person', 'car'),
         {
@@ -151,6 +157,7 @@ DETECTION_LAYOUTS = {
                 'mask',
                 {'1': 'car', '2': 'person', **dict.fromkeys('345678')},
                 min_area=200,
+                published=1083,
             ),
             'test': SplitLayout(
                 'test/vi/{name}.png',
@@ -159,6 +166,7 @@ DETECTION_LAYOUTS = {
                 'yolo',
                 {'0': 'person', '2': 'car'},
                 names='labels',
+                published=361,
             ),
         },
     ),
@@ -175,6 +183,7 @@ MSRS_PSEUDO_LAYOUT = DetectionLayout(
             infrared='ir/{name}.png',
             labels=labels,
             names=names,
+            published=None,
         )
         for split, labels, names in (
             ('train', 'pseudo_labels/{name}.png', 'train.txt'),
