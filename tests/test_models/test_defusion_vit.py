@@ -1,4 +1,6 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
+from collections import Counter
+
 import pytest
 import torch
 
@@ -86,15 +88,21 @@ def test_out_types():
     torch.testing.assert_close(to_map(tokens.common + tokens.skip_common, tokens.grid), common)
 
 
-def test_checkpointing_changes_no_gradient():
+def test_checkpointing_repeats_the_forward_pass_and_changes_no_gradient():
     x = torch.rand(2, 6, 32, 32)
     gradients = []
     plain = DeFusionViT(TINY_ARCH).train()
     for with_cp in (False, True):
         backbone = DeFusionViT(TINY_ARCH, with_cp=with_cp).train()
         backbone.load_state_dict(plain.state_dict())
+        calls = Counter()
+        parts = (*backbone.blocks, backbone.decomposition, backbone.skip_decomposition, backbone.fusion)
+        for part in parts:
+            part.register_forward_pre_hook(lambda module, args, calls=calls: calls.update([module]))
         torch.manual_seed(1)
         backbone(x)[0].square().mean().backward()
+        # What the backward pass needs is computed again instead of kept.
+        assert [calls[part] for part in parts] == [1 + with_cp] * 5
         gradients.append([parameter.grad for parameter in backbone.parameters()])
     for left, right in zip(*gradients, strict=True):
         torch.testing.assert_close(left, right)
