@@ -13,6 +13,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
+from torch.utils.flop_counter import FlopCounterMode
 
 from mmdefusion.datasets.converters import DETECTION_LAYOUTS, convert_split
 from mmdefusion.engine import EMAHook
@@ -111,6 +112,18 @@ def check_handover(pretraining):
         assert not any(torch.equal(weights[name], pretraining.last[name]) for name in trained)
 
     return check
+
+
+@pytest.fixture
+def count_flops():
+    """Counts the multiplications of matrix products and convolutions for one pair, with PyTorch's own counter."""
+
+    def count(model, height, width):
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model.eval()(torch.rand(1, 6, height, width))
+        return counter.get_total_flops() / 2
+
+    return count
 
 
 @pytest.fixture(scope='session')

@@ -3,9 +3,12 @@
 
 import copy
 import json
+import re
+import shutil
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -150,7 +153,41 @@ def test_time_augmentation_merges_mirror_images(checkpoint, config_path, read_to
     torch.testing.assert_close(merged.bboxes[merged.scores.argmax()], best, atol=1e-2, rtol=1e-3)
 
 
-def test_inferencer_takes_a_path_or_an_array(trained, checkpoint, config_path, det_pairs, tmp_path):
+def test_slices_of_a_large_image(checkpoint, config_path, det_pairs, monkeypatch):
+    from mmdet.apis import inference_detector, init_detector
+    from mmdet.utils import large_image
+
+    def shift_boxes(boxes, offset):
+        return boxes + boxes.new_tensor([*offset, *offset])
+
+    # Of the package sahi, mmdet takes these two functions only.
+    monkeypatch.setitem(sys.modules, 'sahi', ModuleType('sahi'))
+    slicing = ModuleType('sahi.slicing')
+    slicing.shift_bboxes, slicing.shift_masks = shift_boxes, None
+    monkeypatch.setitem(sys.modules, 'sahi.slicing', slicing)
+
+    detector = init_detector(str(config_path), checkpoint, device='cpu')
+    array = np.concatenate([cv2.imread(str(det_pairs / side / '1.png')) for side in ('vi', 'ir')], axis=2)
+    nms = dict(type='nms', iou_threshold=0.5)
+
+    def detect(*lefts, width):
+        found = inference_detector(detector, [array[:, left : left + width] for left in lefts])
+        merged = large_image.merge_results_by_nms(found, [(left, 0) for left in lefts], (64, 64), nms)
+        return merged.pred_instances, [result.pred_instances for result in found]
+
+    whole = inference_detector(detector, array).pred_instances
+    one_slice, _ = detect(0, width=64)
+    assert len(whole) == 10
+    for key in ('bboxes', 'scores', 'labels'):
+        torch.testing.assert_close(one_slice[key], whole[key])
+    merged, (left, right) = detect(0, 32, width=32)
+    best = left if left.scores.max() >= right.scores.max() else right
+    expected = best.bboxes[best.scores.argmax()] + 32 * (best is right) * torch.tensor([1.0, 0.0, 1.0, 0.0])
+    torch.testing.assert_close(merged.bboxes[merged.scores.argmax()], expected)
+    assert merged.bboxes[:, 2].max() > 32 > merged.bboxes[:, 0].min()
+
+
+def test_inferencer_takes_a_path_a_dict_or_an_array(trained, checkpoint, config_path, det_pairs, tmp_path):
     from mmdet.apis import DetInferencer
 
     path = tmp_path / 'inferencer.py'
@@ -159,7 +196,11 @@ def test_inferencer_takes_a_path_or_an_array(trained, checkpoint, config_path, d
     visible, infrared = (str(det_pairs / side / '1.png') for side in ('vi', 'ir'))
     array = np.concatenate([cv2.imread(visible), cv2.imread(infrared)], axis=2)
     expected = predict(trained.model, trained.val_dataloader.dataset[1])
-    for given in (visible, array):
+    # Names from which no partner follows.
+    moved = dict(img_path=str(tmp_path / 'left.png'), partner_path=str(tmp_path / 'right.png'))
+    for source, target in zip((visible, infrared), moved.values(), strict=True):
+        shutil.copyfile(source, target)
+    for given in (visible, moved, array):
         (found,) = inferencer(given)['predictions']
         np.testing.assert_allclose(found['bboxes'], expected.bboxes, atol=1e-3)
         np.testing.assert_allclose(found['scores'], expected.scores, atol=1e-4)
@@ -175,11 +216,14 @@ def run_tool(run, *command, **variables):
     return result.stdout
 
 
-def test_get_flops(config_path, run_host_tool, trained):
-    output = run_tool(run_host_tool, ROOT / 'tools/analysis_tools/get_flops.py', config_path, '--shape', '64', '64')
-    assert 'input: 2 x (3, 64, 64)' in output
+def test_get_flops(config_path, run_host_tool, count_flops, trained):
+    output = run_tool(run_host_tool, ROOT / 'tools/analysis_tools/get_flops.py', config_path, '--shape', '128', '160')
+    assert 'input: 2 x (3, 128, 160)' in output
     params = sum(parameter.numel() for parameter in trained.model.parameters())
     assert f'params: {params / 1e6:.3f} M' in output
+    # The tool leaves a part of the attention out, and takes norms in: each is a few percent.
+    (flops,) = re.findall(r'flops: ([0-9.]+) G', output)
+    assert float(flops) * 1e9 == pytest.approx(count_flops(trained.model, 128, 160), rel=0.04)
 
 
 def test_browse_dataset(config_path, run_host_tool, det_pairs, tmp_path):

@@ -3,6 +3,8 @@
 
 import copy
 import json
+import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -166,9 +168,11 @@ def test_inferencer_takes_a_path_a_dict_or_an_array(trained, checkpoint, config_
     visible, infrared = (str(seg_pairs / side / '1.png') for side in ('vi', 'ir'))
     array = np.concatenate([cv2.imread(visible), cv2.imread(infrared)], axis=2)
     expected = predict(trained.model, trained.val_dataloader.dataset[1])[0].pred_sem_seg.data[0].numpy()
-    moved = tmp_path / 'elsewhere.png'
-    moved.write_bytes(Path(infrared).read_bytes())
-    for given in (visible, dict(img_path=visible, partner_path=str(moved)), array):
+    # Names from which no partner follows.
+    moved = dict(img_path=str(tmp_path / 'left.png'), partner_path=str(tmp_path / 'right.png'))
+    for source, target in zip((visible, infrared), moved.values(), strict=True):
+        shutil.copyfile(source, target)
+    for given in (visible, moved, array):
         np.testing.assert_array_equal(inferencer(given)['predictions'], expected)
     for given in (visible, array):
         picture = inferencer(given, return_vis=True, opacity=0.0, with_labels=False)['visualization']
@@ -183,11 +187,14 @@ def run_tool(run, *command, **variables):
     return result.stdout
 
 
-def test_get_flops(config_path, run_host_tool, trained):
-    output = run_tool(run_host_tool, ROOT / 'tools/analysis_tools/get_flops.py', config_path, '--shape', '64', '64')
-    assert 'input: 2 x (3, 64, 64)' in output
+def test_get_flops(config_path, run_host_tool, count_flops, trained):
+    output = run_tool(run_host_tool, ROOT / 'tools/analysis_tools/get_flops.py', config_path, '--shape', '128', '160')
+    assert 'input: 2 x (3, 128, 160)' in output
     params = sum(parameter.numel() for parameter in trained.model.parameters())
     assert f'params: {params / 1e6:.3f} M' in output
+    # The tool leaves a part of the attention out, and takes norms in: each is a few percent.
+    (flops,) = re.findall(r'flops: ([0-9.]+) G', output)
+    assert float(flops) * 1e9 == pytest.approx(count_flops(trained.model, 128, 160), rel=0.04)
 
 
 def test_browse_dataset(config_path, run_host_tool, seg_pairs, tmp_path):
