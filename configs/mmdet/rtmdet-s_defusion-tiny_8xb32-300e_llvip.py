@@ -33,7 +33,7 @@ optim_wrapper = dict(
     paramwise_cfg=dict(layer_decay_rate=0.8),
 )
 # Without the second stage of augmentation: Mosaic and MixUp take images of three channels only.
-custom_hooks = [_base_.custom_hooks[0]]
+custom_hooks = [_base_.custom_hooks[0], dict(type='mmdefusion.StopOnInvalidLossHook')]
 default_hooks = dict(checkpoint=dict(save_best='coco/bbox_mAP'))
 
 train_dataloader = dict(dataset=_base_.train_set)

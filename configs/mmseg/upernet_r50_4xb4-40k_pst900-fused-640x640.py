@@ -1,4 +1,4 @@
-# Fuse to an image first, then a stock segmentor: nothing of mmdefusion but the images is left in it.
+# Fuse to an image first, then a stock segmentor: nothing of mmdefusion but the images and two hooks is left in it.
 #
 # mmdefusion fuse data/pst900/train/vi data/pst900/train/ir -o data/pst900/train/fused --weights WEIGHTS
 # mmdefusion fuse data/pst900/test/vi data/pst900/test/ir -o data/pst900/test/fused --weights WEIGHTS
@@ -14,7 +14,10 @@ model = dict(
     decode_head=dict(num_classes=5),
     auxiliary_head=dict(num_classes=5),
 )
-default_hooks = dict(checkpoint=dict(save_best='mIoU'))
+default_hooks = dict(
+    checkpoint=dict(type='mmdefusion.AtomicCheckpointHook', save_best='mIoU'),
+    invalid_loss=dict(type='mmdefusion.StopOnInvalidLossHook'),
+)
 train_pipeline = [step for step in _base_.train_set.pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
 test_pipeline = [step for step in _base_.test_set.pipeline if step['type'] != 'mmdefusion.LoadPairedImage']
 tta_pipeline = [step for step in _base_.tta_pipeline if step['type'] != 'mmdefusion.LoadPairedImage']

@@ -68,6 +68,17 @@ def test_batches_of_other_forms():
         check(dict(loss=float('-inf')))
 
 
+@pytest.mark.parametrize(('library', 'name'), [('mmdet', 'DetDataSample'), ('mmseg', 'SegDataSample')])
+def test_batches_of_the_hosts_have_their_files_named(library, name):
+    sample_type = getattr(pytest.importorskip(f'{library}.structures'), name)
+    samples = [
+        dict(inputs=torch.zeros(6, 2, 2), data_samples=sample_type(metainfo=dict(img_path=f'vi/{index}.png')))
+        for index in range(2)
+    ]
+    with pytest.raises(FloatingPointError, match=r'loss_cls = nan; batch:\n  vi/0.png\n  vi/1.png\n'):
+        check(dict(loss_cls=float('nan'), acc=50.0), pseudo_collate(samples))
+
+
 @pytest.mark.parametrize('bad', [float('nan'), float('inf')])
 @pytest.mark.parametrize(
     'optim', [dict(type='OptimWrapper', accumulative_counts=3), dict(type='AutocastOptimWrapper', dtype='bfloat16')]

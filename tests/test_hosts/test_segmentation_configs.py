@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import DATASETS, MODELS, VISUALIZERS, init_default_scope
+from mmengine.registry import DATASETS, HOOKS, MODELS, VISUALIZERS, init_default_scope
 from mmengine.structures import PixelData
 
 pytest.importorskip('mmseg.models')
@@ -62,7 +62,11 @@ def test_model_and_data_fit_each_other(path):
     assert model.decode_head.num_classes == CLASSES[name]
     assert cfg.train_dataloader.dataset.get('reduce_zero_label', False) == (name == 'fmb')
     if path.parent == ROOT:
-        assert cfg.default_hooks.checkpoint.save_best == 'mIoU'
+        checkpoint = cfg.default_hooks.checkpoint
+        assert (checkpoint.type, checkpoint.by_epoch) == ('mmdefusion.AtomicCheckpointHook', False)
+        assert (checkpoint.interval, checkpoint.save_best) == (4000, 'mIoU')
+        assert cfg.default_hooks.invalid_loss.type == 'mmdefusion.StopOnInvalidLossHook'
+        assert all(HOOKS.build({**hook}) for hook in cfg.default_hooks.values())
     if 'fused' not in path.name:
         assert model.data_preprocessor.size == cfg.crop_size
         # Test-time augmentation takes the top-level one.

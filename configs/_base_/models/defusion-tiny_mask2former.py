@@ -20,4 +20,7 @@ train_dataloader = dict(batch_size=4, num_workers=4)
 max_iters = 40000
 param_scheduler = [dict(type='PolyLR', power=0.9, eta_min=0.0, by_epoch=False, begin=0, end=max_iters)]
 train_cfg = dict(max_iters=max_iters, val_interval=4000)
-default_hooks = dict(checkpoint=dict(interval=4000))
+default_hooks = dict(
+    checkpoint=dict(type='mmdefusion.AtomicCheckpointHook', interval=4000),
+    invalid_loss=dict(type='mmdefusion.StopOnInvalidLossHook'),
+)

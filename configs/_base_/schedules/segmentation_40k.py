@@ -17,8 +17,9 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=4000, save_best='mIoU'),
+    checkpoint=dict(type='mmdefusion.AtomicCheckpointHook', by_epoch=False, interval=4000, save_best='mIoU'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    invalid_loss=dict(type='mmdefusion.StopOnInvalidLossHook'),
     visualization=dict(type='SegVisualizationHook'),
 )
 auto_scale_lr = dict(enable=False, base_batch_size=16)
