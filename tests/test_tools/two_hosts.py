@@ -21,7 +21,6 @@ from mmdefusion.testing import tiny_training_cfg
 ROOT = Path(__file__).resolve().parents[2]
 ADDRESSES = '10.77.0.1', '10.77.0.2'
 LINKS = 'fusion0', 'fusion1'
-ANSWER_SECONDS = 60
 
 
 def connect(pid):
@@ -39,7 +38,7 @@ def connect(pid):
     return there
 
 
-def start(folder, config, host, hosts, prefix=()):
+def start(folder, config, host, hosts, answer_seconds, prefix=()):
     """Starts what a user would start on one host."""
     # One restart is asked for; a meeting over gloo fails now and then, and is tried anew.
     variables = dict(PYTHON=sys.executable, OMP_NUM_THREADS='1', PORT='29577', MAX_RESTARTS='6')
@@ -49,8 +48,10 @@ def start(folder, config, host, hosts, prefix=()):
             NODE_RANK=str(host),
             MASTER_ADDR=ADDRESSES[0],
             GLOO_SOCKET_IFNAME=LINKS[host],
-            # Namespaces have no names that could be looked up.
-            TORCHRUN_ARGS=f'--local_addr {ADDRESSES[host]}',
+            # Namespaces have no names that could be looked up. Others are waited for as long as for an answer, at most
+            # 30 s, which is what torchrun does unless told; the rest is what dist_train.sh asks for.
+            TORCHRUN_ARGS=f'--local_addr {ADDRESSES[host]} '
+            f'--rdzv_conf is_host={int(host == 0)},last_call_timeout={min(answer_seconds, 30)}',
         )
     command = [*prefix, 'bash', ROOT / 'tools/dist_train.sh', config, str(2 // hosts), '--total-batch-size', '2']
     with open(folder / f'host{host}.txt', 'w') as output:
@@ -79,14 +80,14 @@ def wait_for(work_dir, iteration, launcher):
         time.sleep(0.05)
 
 
-def run(folder, hosts, cut):
+def run(folder, hosts, cut, answer_seconds):
     """One training of 40 iterations: long enough that a worker dies, and a host is cut off, well before its end.
 
     Returns:
         The iteration of the last checkpoint.
     """
     config = tiny_training_cfg(folder, max_epochs=4)
-    config['env_cfg']['dist_cfg']['timeout'] = ANSWER_SECONDS
+    config['env_cfg']['dist_cfg']['timeout'] = answer_seconds
     config['log_level'] = 'INFO'
     work_dir = Path(config['work_dir'])
     Config(config).dump(folder / 'config.py')
@@ -97,9 +98,9 @@ def run(folder, hosts, cut):
         if other:
             time.sleep(1)
             prefix = connect(other.pid)
-        launchers.append(start(folder, folder / 'config.py', 0, hosts))
+        launchers.append(start(folder, folder / 'config.py', 0, hosts, answer_seconds))
         if other:
-            launchers.append(start(folder, folder / 'config.py', 1, hosts, prefix))
+            launchers.append(start(folder, folder / 'config.py', 1, hosts, answer_seconds, prefix))
         wait_for(work_dir, 2, launchers[0])
         os.kill(workers(launchers[-1])[-1], signal.SIGKILL)
         print('killed a worker', flush=True)
@@ -124,12 +125,15 @@ def main():
     parser.add_argument('folder', type=Path, help='for the data, the checkpoints and the output of both hosts')
     parser.add_argument('--hosts', type=int, choices=(1, 2), default=2, help='default 2')
     parser.add_argument('--cut', action='store_true', help='cut the second host off')
+    parser.add_argument(
+        '--answer-seconds', type=int, default=60, help='wait so long for the answer of a host (default 60)'
+    )
     parser.add_argument('--inside', action='store_true', help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.hosts == 2 and not args.inside:
         os.execvp('unshare', ['unshare', '-rn', sys.executable, *sys.argv, '--inside'])
     args.folder.mkdir(parents=True, exist_ok=True)
-    print(f'trained to iteration {run(args.folder, args.hosts, args.cut)}')
+    print(f'trained to iteration {run(args.folder, args.hosts, args.cut, args.answer_seconds)}')
 
 
 if __name__ == '__main__':
