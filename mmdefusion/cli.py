@@ -72,7 +72,7 @@ def _add_network_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--tile-size', type=_positive, help='side of a tile in pixels; default: as the budget allows')
     parser.add_argument(
-        '--tile-overlap', type=int, help='pixels that tiles share; default: three windows of the network, or 128'
+        '--tile-overlap', type=int, help='pixels that tiles share; default: four windows of the network, or 128'
     )
 
 

@@ -61,7 +61,7 @@ class FusionInferencer(BaseInferencer):
         tile_size: Side of a tile in pixels, rounded down to a multiple of the network's windows; larger images are
             always cut. Default: what ``memory_budget`` says.
         tile_overlap: Pixels that neighbouring tiles share, rounded up to a multiple of the network's windows; default
-            three windows, or 128 pixels for a network without windows.
+            four windows, or 128 pixels for a network without windows.
 
     Raises:
         ValueError: If an argument has an unknown value, there are no weights, or they do not fit the model.

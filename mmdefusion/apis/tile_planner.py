@@ -69,7 +69,7 @@ class TilePlanner:
             memory_budget: GiB that the network may use at a time.
             tile_size: Side of a tile in pixels, rounded down to a multiple of the period; larger images are always cut.
                 None cuts only what does not fit the budget.
-            tile_overlap: Pixels that neighbours share, rounded up to a multiple of the period; default three windows,
+            tile_overlap: Pixels that neighbours share, rounded up to a multiple of the period; default four windows,
                 or 128 pixels for a network without windows.
 
         Raises:
@@ -84,11 +84,11 @@ class TilePlanner:
         if isinstance(arch, FusionArch):
             period = arch.patch_size * (arch.window_size or 1)
             field = receptive_field(arch)
-            # Displaced windows are cut at a tile's border, which spoils the outermost windows most.
-            spoiled = max(0 if field is None else period, _DETAIL_REACH if arch.detail_dims else 0)
+            # Displaced windows are cut at a tile's border, which spoils the outermost window and a half most.
+            spoiled = max(0 if field is None else 3 * period // 2, _DETAIL_REACH if arch.detail_dims else 0)
             density = max(density, arch.embed_dims / arch.patch_size**2)
         if tile_overlap is None:
-            tile_overlap = 128 if field is None else 3 * period
+            tile_overlap = 128 if field is None else 4 * period
         overlap = -(-tile_overlap // period) * period
         if tile_size is not None:
             if tile_size // period * period <= overlap:

@@ -43,6 +43,31 @@ def test_the_default_fuses_better_than_the_mean():
     assert error(fused['predictions'][0]) < 0.8 * error(mean)
 
 
+@pytest.mark.parametrize('task', ['infrared_visible', 'multi_exposure'])
+def test_tiles_of_the_default_do_not_show(task):
+    pair = make_sample_pairs([task], height=500)[task]
+    # 16 bits: no difference hides in the rounding to gray levels.
+    sources = tuple(source.astype(np.uint16) * 257 for source in (pair.source1, pair.source2))
+    options = dict(device='cpu', color='gray', show_progress=False)
+    whole = FusionInferencer(memory_budget=float('inf'), **options)(sources)['predictions'][0]
+    fuse = FusionInferencer(tile_size=480, **options)
+    difference = (fuse(sources)['predictions'][0] / 257.0) - whole / 257.0
+    plan = fuse.planners[16].plan(*whole.shape)
+    assert [len(spans) for spans in plan] == [2, 3]
+    inside = np.ones(whole.shape, bool)
+    for axis, spans in enumerate(plan):
+        steps = np.moveaxis(np.abs(np.diff(difference, axis=axis)), axis, 0)
+        for span in spans[1:]:
+            end = span.keep_start + span.ramp_before
+            assert span.ramp_before > 0
+            # Neither where the blending of rows or columns begins nor where it ends is there a step.
+            assert max(steps[span.keep_start - 1].max(), steps[end - 1].max()) < 0.5
+            np.moveaxis(inside, axis, 0)[span.keep_start : end] = False
+    assert inside.mean() > 0.3 and np.abs(difference[inside]).max() < 1
+    # Where two tiles are blended neither is sure; what they differ by fades over a hundred pixels.
+    assert np.abs(difference).max() < 4
+
+
 def test_unknown_name():
     with pytest.raises(ValueError, match=r"no weights 'medical' come with the package; found \['fusion', 'pretext'\]"):
         shipped_weights('medical')
