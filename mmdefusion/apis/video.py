@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from typing import NamedTuple
 import cv2
 import mmcv
 import numpy as np
+from mmengine.logging import print_log
 from rich.progress import track
 
 from mmdefusion.utils.image_io import ImageReadError, OutputError, match_folders, natural_key, read_image, write_image
@@ -26,6 +27,10 @@ from .results import FailedPair, check_writable
 
 #: Codecs of OpenCV's own encoder by the suffix of the result.
 CODECS = {'.mp4': 'mp4v', '.m4v': 'mp4v', '.mov': 'mp4v', '.mkv': 'mp4v', '.avi': 'MJPG'}
+#: Bytes that stay free beyond a frame: the encoder writes an index at the end, without which no frame can be read.
+_RESERVE = 2**24
+#: What ffmpeg says of a source without sound.
+_NO_AUDIO = 'matches no streams'
 #: Frame rates that differ by less than this share are the same: 29.97 and 30000 / 1001.
 _SAME_RATE = 1e-3
 
@@ -163,7 +168,7 @@ def fuse_video(
     Raises:
         ImageReadError: If the sources cannot be used together. If that shows only on the way, for example because one
             ends earlier, the frames fused until then are kept.
-        OutputError: If the result cannot be written.
+        OutputError: If the result cannot be written; what can be read of it is kept as ``NAME.incomplete.SUFFIX``.
         ValueError: If the suffix is unknown, the frame rate is missing, or the result would overwrite a source.
     """
     out = Path(out)
@@ -218,13 +223,15 @@ class FrameWriter:
 class VideoWriter:
     """Writes a video under a temporary name, and gives it its own when it is complete; a context manager.
 
+    When something ends it before, the frames that can be read are kept as ``NAME.incomplete.SUFFIX``.
+
     Args:
         path: The file; its suffix chooses the codec.
         fps: Frames per second.
         size: Width and height of a frame.
 
     Raises:
-        OutputError: If the file cannot be opened, or frames are missing in it at the end.
+        OutputError: If the file cannot be opened, the disk is nearly full, or frames are missing in it at the end.
     """
 
     def __init__(self, path: Path, fps: float, size: tuple[int, int]) -> None:
@@ -239,7 +246,7 @@ class VideoWriter:
         codec = cv2.VideoWriter_fourcc(*CODECS[self.path.suffix.lower()])
         self._writer = cv2.VideoWriter(str(self._temporary), codec, self._fps, self.size)
         if not self._writer.isOpened():
-            self._discard()
+            self._temporary.unlink(missing_ok=True)
             raise OutputError(f'{self.path}: cannot be written; expected a writable folder and a codec that OpenCV has')
         return self
 
@@ -252,24 +259,43 @@ class VideoWriter:
             )
         if image.dtype == np.uint16:
             image = np.rint(image / 257).astype(np.uint8)
+        if shutil.disk_usage(self.path.parent).free < image.nbytes + _RESERVE:
+            raise OutputError(f'{self.path}: the disk is full after {self.frames} frames')
         self._writer.write(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image)
         self.frames += 1
 
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._writer.release()
-        if kind is not None:
-            self._discard()
+        # OpenCV is silent about frames that it could not write, and a file may promise more of them than it has.
+        written = count_frames(self._temporary)
+        if kind is None and written == self.frames:
+            os.replace(self._temporary, self.path)
             return
-        # OpenCV is silent about frames that it could not write.
-        written = mmcv.VideoReader(str(self._temporary)).frame_cnt
-        if written != self.frames:
-            self._discard()
-            raise OutputError(f'{self.path}: {written} of {self.frames} frames could be written; is the disk full?')
-        os.replace(self._temporary, self.path)
+        if kind is None:
+            error = OutputError(f'{self.path}: {written} of {self.frames} frames could be written; is the disk full?')
+        kept = self._keep(written)
+        if isinstance(error, OutputError):
+            raise OutputError(f'{error}; {kept}') from error
+        if self.frames:
+            print_log(f'{self.path}: not finished; {kept}', logger='current', level=logging.WARNING)
 
-    def _discard(self) -> None:
-        with suppress(OSError):
+    def _keep(self, frames: int) -> str:
+        """Keeps what can be read under a name that says what it is; tells what and where."""
+        if not frames:
             self._temporary.unlink(missing_ok=True)
+            return 'no frame can be read'
+        kept = self.path.with_name(f'{self.path.stem}.incomplete{self.path.suffix}')
+        os.replace(self._temporary, kept)
+        return f'the first {frames} are in {kept}'
+
+
+def count_frames(path: Path) -> int:
+    """Frames that can be decoded, whatever the file says about itself."""
+    capture, frames = cv2.VideoCapture(str(path)), 0
+    while capture.grab():
+        frames += 1
+    capture.release()
+    return frames
 
 
 def temporary_beside(path: Path) -> Path:
@@ -278,10 +304,10 @@ def temporary_beside(path: Path) -> Path:
 
 
 def add_audio(video: Path, sources: tuple[str, str]) -> bool:
-    """Give a video the sound of the first source that has one, without encoding anything anew.
+    """Give a video the sound of the first source that has one: as it is, or as AAC where the file cannot take that.
 
     Args:
-        video: The file; replaced when the new one is complete, and left as it is if that fails.
+        video: The file; replaced when the new one is complete, and left as it is, with a warning, if that fails.
         sources: Videos of the same length.
 
     Returns:
@@ -289,14 +315,28 @@ def add_audio(video: Path, sources: tuple[str, str]) -> bool:
     """
     if shutil.which('ffmpeg') is None:
         return False
-    temporary = temporary_beside(video)
     for source in sources:
-        command = ['ffmpeg', '-v', 'error', '-y', '-i', str(video), '-i', source]
-        command += ['-map', '0:v:0', '-map', '1:a', '-c', 'copy', str(temporary)]
-        try:
-            if subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL).returncode == 0:
-                os.replace(temporary, video)
+        for codec in ('copy', 'aac'):
+            problem = _join_audio(video, source, codec)
+            if problem is None:
                 return True
-        finally:
-            temporary.unlink(missing_ok=True)
+            if _NO_AUDIO in problem:
+                break
+        else:
+            print_log(f'{video}: silent, no sound from {source} ({problem})', logger='current', level=logging.WARNING)
     return False
+
+
+def _join_audio(video: Path, source: str, codec: str) -> str | None:
+    """Put the sound of a source into a video; why that failed, or None."""
+    temporary = temporary_beside(video)
+    command = ['ffmpeg', '-v', 'error', '-y', '-i', str(video), '-i', source, '-map', '0:v:0', '-map', '1:a']
+    command += ['-c:v', 'copy', '-c:a', codec, str(temporary)]
+    try:
+        done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, text=True, errors='replace')
+        if done.returncode == 0:
+            os.replace(temporary, video)
+            return None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return ' '.join(done.stderr.split()) or f'ffmpeg ended with {done.returncode}'

@@ -1,7 +1,11 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
 import os
+import resource
+import shutil
 import stat
+import subprocess
 import sys
+from collections import namedtuple
 
 import cv2
 import numpy as np
@@ -10,9 +14,11 @@ import pytest
 from mmdefusion import cli
 from mmdefusion.apis import FusionInferencer, fuse_video
 from mmdefusion.apis import video as video_module
+from mmdefusion.apis.video import VideoWriter
 from mmdefusion.utils.image_io import ImageReadError, OutputError, write_image
 
 SIZE = (64, 48)
+REAL_FFMPEG = shutil.which('ffmpeg')
 
 
 @pytest.fixture
@@ -153,16 +159,63 @@ def test_frames_that_the_encoder_lost_are_noticed(fuse, videos, tmp_path, monkey
                 self._writer.write(frame)
 
     monkeypatch.setattr(video_module.cv2, 'VideoWriter', Leaky)
-    with pytest.raises(OutputError, match='out.avi: 7 of 10 frames could be written; is the disk full?'):
+    with pytest.raises(OutputError, match='out.avi: 7 of 10 frames .* disk full.; the first 7 are in .*/out.incompl'):
         fuse_video(fuse, *videos, tmp_path / 'out.avi')
-    assert sorted(os.listdir(tmp_path)) == ['checkpoints', 'ir.avi', 'vi.avi']
+    assert sorted(os.listdir(tmp_path)) == ['checkpoints', 'ir.avi', 'out.incomplete.avi', 'vi.avi']
+    assert len(read_levels(tmp_path / 'out.incomplete.avi')[0]) == 7
+
+
+@pytest.mark.parametrize('suffix', ['.avi', '.mp4', '.mkv'])
+def test_a_full_disk_keeps_what_was_written(videos, checkpoint, tmp_path, monkeypatch, capsys, suffix):
+    (tmp_path / f'out{suffix}').write_bytes(b'of yesterday')
+    usage, calls = namedtuple('usage', 'free'), []
+
+    def disk_usage(path):
+        calls.append(path)
+        return usage(2**30 if len(calls) <= 6 else 2**24)
+
+    monkeypatch.setattr(video_module.shutil, 'disk_usage', disk_usage)
+    command = ['video', *videos, '-o', str(tmp_path / f'out{suffix}'), '--weights', checkpoint, '--device', 'cpu']
+    assert cli.main(command) == 2
+    kept = tmp_path / f'out.incomplete{suffix}'
+    assert f'out{suffix}: the disk is full after 6 frames; the first 6 are in {kept}' in capsys.readouterr().err
+    expected = [0.75 * level + 0.25 * 120 for level in range(40, 136, 16)]
+    np.testing.assert_allclose(read_levels(kept)[0], expected, atol=3.5)
+    assert set(os.listdir(tmp_path)) == {'checkpoints', 'ir.avi', kept.name, f'out{suffix}', 'vi.avi'}
+    assert (tmp_path / f'out{suffix}').read_bytes() == b'of yesterday'
+
+
+def test_a_file_that_may_not_grow_keeps_what_was_written(tmp_path):
+    """A quota, which no free space tells of: the file's header promises all frames nevertheless."""
+    frame = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r'out.avi: \d+ of 40 frames could be written; .* are in .*incomplete'):
+            with VideoWriter(tmp_path / 'out.avi', 10, (320, 240)) as writer:
+                for index in range(40):
+                    writer.write(str(index), frame)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert os.listdir(tmp_path) == ['out.incomplete.avi']
+    levels = read_levels(tmp_path / 'out.incomplete.avi')[0]
+    assert 5 <= len(levels) < 40
+    np.testing.assert_allclose(levels, frame.mean(), atol=3)
+
+
+def test_an_interrupted_run_keeps_what_was_written(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        with VideoWriter(tmp_path / 'out.avi', 10, SIZE) as writer:
+            writer.write('0', np.full((48, 64), 100, np.uint8))
+            raise KeyboardInterrupt
+    np.testing.assert_allclose(read_levels(tmp_path / 'out.incomplete.avi')[0], [100], atol=1.5)
 
 
 FFMPEG = """#!{python}
 import shutil, sys
 arguments = sys.argv[1:]
 inputs = [arguments[i + 1] for i, part in enumerate(arguments) if part == '-i']
-assert '-c' in arguments and arguments[arguments.index('-c') + 1] == 'copy'
+assert [arguments[arguments.index(part) + 1] for part in ('-c:v', '-c:a')] == ['copy', 'copy']
 if 'ir' not in inputs[1]:
     sys.exit('Stream map matches no streams')
 shutil.copy(inputs[0], arguments[-1])
@@ -181,6 +234,65 @@ def test_sound_of_the_source_that_has_some(fuse, videos, tmp_path, monkeypatch):
     # Without sound in any source the video stays as it is.
     assert not fuse_video(fuse, videos[0], videos[0], tmp_path / 'silent.avi').audio
     assert len(read_levels(tmp_path / 'silent.avi')[0]) == 10
+
+
+def run_ffmpeg(program, *arguments):
+    command = [str(shutil.which(program)), '-v', 'error', *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, check=True).stdout
+
+
+def add_tone(path, target, codec):
+    tone = ['-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=44100:duration=0.8']
+    run_ffmpeg('ffmpeg', '-i', path, *tone, '-map', '0:v', '-map', '1:a', '-c:v', 'copy', '-c:a', codec, target)
+    return str(target)
+
+
+def probe(path):
+    codec = run_ffmpeg('ffprobe', '-select_streams', 'a', '-show_entries', 'stream=codec_name', '-of', 'csv=p=0', path)
+    samples = run_ffmpeg('ffmpeg', '-i', path, '-map', '0:a', '-f', 's16le', '-ac', '1', '-ar', '8000', '-')
+    return codec.decode().strip(), len(samples) / 2 / 8000
+
+
+@pytest.mark.skipif(REAL_FFMPEG is None, reason='there is no ffmpeg')
+@pytest.mark.parametrize(
+    ('source', 'codec', 'result', 'found'),
+    # The last one cannot be copied into an MP4 file.
+    [
+        ('ir.mp4', 'aac', '.mp4', 'aac'),
+        ('ir.avi', 'pcm_s16le', '.avi', 'pcm_s16le'),
+        ('ir.mkv', 'pcm_u8', '.mp4', 'aac'),
+    ],
+)
+def test_sound_by_the_real_ffmpeg(fuse, videos, tmp_path, monkeypatch, source, codec, result, found):
+    monkeypatch.setattr(video_module.shutil, 'which', lambda name: REAL_FFMPEG.replace('ffmpeg', name))
+    (tmp_path / 'tone').mkdir()
+    loud = add_tone(videos[1], tmp_path / 'tone' / source, codec)
+    # The first source is silent.
+    done = fuse_video(fuse, videos[0], loud, tmp_path / f'out{result}')
+    assert done.audio and done.frames == 10
+    name, duration = probe(tmp_path / f'out{result}')
+    assert name == found and abs(duration - 0.8) < 0.1
+    if name == codec:
+        packets = [
+            run_ffmpeg('ffmpeg', '-i', path, '-map', '0:a', '-c', 'copy', '-f', 'md5', '-')
+            for path in (loud, tmp_path / f'out{result}')
+        ]
+        assert packets[0] == packets[1]
+    levels, fps = read_levels(tmp_path / f'out{result}')
+    assert fps == 12.5 and len(levels) == 10
+    assert not fuse_video(fuse, videos[0], videos[0], tmp_path / f'silent{result}').audio
+
+
+def test_sound_that_cannot_be_kept_is_told(fuse, videos, tmp_path, monkeypatch):
+    ffmpeg, told = tmp_path / 'ffmpeg', []
+    ffmpeg.write_text(f'#!{sys.executable}\nimport sys\nsys.exit("no such encoder")\n')
+    ffmpeg.chmod(0o755)
+    monkeypatch.setenv('PATH', f'{tmp_path}{os.pathsep}{os.environ["PATH"]}')
+    monkeypatch.setattr(video_module.shutil, 'which', lambda name: str(ffmpeg))
+    monkeypatch.setattr(video_module, 'print_log', lambda message, **_: told.append(message))
+    assert not fuse_video(fuse, *videos, tmp_path / 'out.avi').audio
+    assert told == [f'{tmp_path}/out.avi: silent, no sound from {source} (no such encoder)' for source in videos]
+    assert len(read_levels(tmp_path / 'out.avi')[0]) == 10
 
 
 def test_command(videos, checkpoint, tmp_path, capsys):
