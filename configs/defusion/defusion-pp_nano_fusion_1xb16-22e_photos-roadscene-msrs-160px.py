@@ -15,13 +15,15 @@ model = dict(
         type='FusionHead',
         weights=dict(
             infrared_visible=dict(
-                structure=180.0,
-                fidelity=45.0,
+                structure=140.0,
+                fidelity=50.0,
                 information=20.0,
-                edge=50.0,
-                contrast=30.0,
-                difference=10.0,
+                edge=85.0,
+                contrast=80.0,
+                difference=16.0,
                 intensity=40.0,
+                # A square of small numbers: a step of a tenth of the range that no source has counts 0.01.
+                steps=3e4,
             ),
             multi_focus=dict(truth=200.0, truth_structure=20.0),
             # Not the truth: it would have each region as bright as it was, whatever its neighbours are.

@@ -15,8 +15,8 @@ pair_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadPairedImage'),
     # From the sources' own resolution, which the fused image has to keep, to all of them, over which brightness has to
-    # be consistent.
-    dict(type='RandomResizedCrop', scale=160, crop_ratio_range=(0.08, 1.0)),
+    # be consistent. 136 pixels end within a patch and within a window, as most images do.
+    dict(type='RandomResizedCrop', scale=136, crop_ratio_range=(0.08, 1.0)),
     dict(type='RandomFlip', prob=0.5),
     dict(type='SourcesToLuma'),
     dict(type='PackFusionInputs'),
