@@ -29,12 +29,18 @@ def load(path):
     return torch.load(path, map_location='cpu', weights_only=True)
 
 
-def assert_close(first, second, tolerance):
-    for part in ('state_dict', 'ema_state_dict'):
+def assert_close(first, second, tolerance, parts=('state_dict', 'ema_state_dict')):
+    for part in parts:
         assert first[part].keys() == second[part].keys()
         for name, value in first[part].items():
             assert type(second[part][name]) is torch.Tensor and second[part][name].shape == value.shape
             assert torch.allclose(value.float(), second[part][name].float(), rtol=0, atol=tolerance), name
+
+
+def largest_change(first, second):
+    """How far a weight has moved from one checkpoint to another."""
+    first, second = load(first)['state_dict'], load(second)['state_dict']
+    return max((value - second[name]).abs().max() for name, value in first.items())
 
 
 def test_sharded_weights_are_those_of_whole_copies(runs):
@@ -44,6 +50,27 @@ def test_sharded_weights_are_those_of_whole_copies(runs):
     name = 'backbone.fusion.fuse.qkv.weight'
     assert (start[name] - whole['state_dict'][name]).abs().max() > 1e-3
     assert whole['param_schedulers'] == sharded['param_schedulers']
+
+
+def test_recomputed_activations_give_the_same_weights(runs):
+    assert_close(load(runs / 'ddp/iter_10.pth'), load(runs / 'ddp_checkpointed/iter_10.pth'), 0)
+
+
+def test_two_batches_of_two_processes_are_one_of_four(runs):
+    whole, accumulated = load(runs / 'one_of_four/iter_2.pth'), load(runs / 'ddp_accumulated/iter_4.pth')
+    assert_close(whole, accumulated, 1e-6, parts=['state_dict'])
+    assert largest_change(runs / 'one_of_four/iter_1.pth', runs / 'one_of_four/iter_2.pth') > 1e-3
+
+
+@pytest.mark.parametrize('resumed', ['ddp_from_one', 'fsdp_from_one', 'one_from_ddp', 'one_from_fsdp'])
+def test_goes_on_with_another_number_of_processes(runs, resumed):
+    undisturbed, end = load(runs / 'one/iter_10.pth'), load(runs / resumed / 'iter_10.pth')
+    for checkpoint in (undisturbed, end):
+        assert (checkpoint['meta']['epoch'], checkpoint['meta']['iter']) == (1, 10)
+        assert checkpoint['message_hub']['runtime_info']['epoch_in_progress'] == [1, 5, 5]
+    assert undisturbed['param_schedulers'] == end['param_schedulers']
+    assert_close(undisturbed, end, 1e-5)
+    assert largest_change(runs / 'one/iter_4.pth', runs / 'one/iter_10.pth') > 1e-2
 
 
 def test_each_process_holds_half(runs):
