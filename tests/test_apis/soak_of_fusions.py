@@ -33,11 +33,11 @@ def open_files():
     return len(os.listdir('/proc/self/fd'))
 
 
-def soak(fusions, folder, report=print):
-    """Fuses files to files, with parts and tiles now and then.
+def soak(fusions, folder, every=1000):
+    """Fuses files to files, with parts and tiles now and then; reports after so many fusions.
 
     Returns:
-        MiB in use and open files, each after a fifth of the fusions and at the end.
+        Number of fusions, MiB in use and open files, each after a fifth of the fusions and at the end.
     """
     folder = Path(folder)
     config = Config(dict(default_scope='mmdefusion', model=tiny_model_cfg()))
@@ -54,16 +54,17 @@ def soak(fusions, folder, report=print):
         for path in paths:
             write_image(path, rng.integers(0, 256, (*size, 3), dtype=np.uint8))
         pairs.append(tuple(map(str, paths)))
-    early = None
+    fifth = max(1, fusions // 5)
     for count in range(1, fusions + 1):
         fuse = tiled if count % 50 == 0 else whole
         pair = pairs[-1] if fuse is tiled else pairs[count % len(SIZES)]
         fuse(pair, out_dir=folder / 'out', parts=count % 10 == 0)
-        if count in (fusions // 5, fusions) or count % 1000 == 0:
+        if count in (fifth, fusions) or count % every == 0:
             gc.collect()
-            state = resident_mib(), open_files()
-            report(f'{count} fusions: {state[0]:.0f} MiB, {state[1]} open files')
-            early = early or state
+            state = count, resident_mib(), open_files()
+            print('{} fusions: {:.0f} MiB, {} open files'.format(*state), flush=True)
+            if count == fifth:
+                early = state
     return early, state
 
 
@@ -71,13 +72,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--fusions', type=int, default=10000, help='default 10000')
     parser.add_argument('--growth', type=float, default=8, help='MiB of growth that is accepted (default 8)')
+    parser.add_argument('--every', type=int, default=1000, help='fusions between two reports (default 1000)')
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        early, late = soak(args.fusions, folder)
-    if late[0] - early[0] > args.growth or late[1] > early[1]:
-        print(f'grew from {early[0]:.0f} to {late[0]:.0f} MiB, from {early[1]} to {late[1]} open files')
-        return 1
-    return 0
+        early, late = soak(args.fusions, folder, args.every)
+    grown = late[1] - early[1] > args.growth or late[2] > early[2]
+    print(
+        f'{"grew" if grown else "stayed"} from {early[1]:.0f} MiB and {early[2]} open files after {early[0]} fusions '
+        f'to {late[1]:.0f} MiB and {late[2]} after {late[0]}'
+    )
+    return int(grown)
 
 
 if __name__ == '__main__':
