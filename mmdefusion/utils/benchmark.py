@@ -16,10 +16,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 #: Side of the square matrices whose product gives the machine's rate.
 MATRIX_SIZE = 2048
+#: PyTorch's operators of attention on a CPU: products of short sequences, and the kernel for long ones.
+ATTENTION_OPERATORS = ('baddbmm', 'bmm', '_scaled_dot_product_flash_attention_for_cpu')
 _CLEAR_PEAK = Path('/proc/self/clear_refs')
 _STATUS = Path('/proc/self/status')
 
@@ -93,17 +96,36 @@ def _cpu_attention_flops(query, key, value, *args, out_shape=None, **kwargs) -> 
     return sdpa_flop_count(query, key, value)
 
 
-def count_flops(function: Callable[[], object]) -> int:
+def count_flops_by_operator(function: Callable[[], object]) -> dict[str, int]:
     """Count floating-point operations of matrix products, convolutions and attention; an addition is one of its own.
 
     Args:
         function: What to run, once; backward passes in it count too.
+
+    Returns:
+        Operations by the name of PyTorch's operator, for example ``'convolution'``.
     """
     # PyTorch's counter has no formula for the attention kernel of CPUs.
     formulas = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _cpu_attention_flops}
     with FlopCounterMode(display=False, custom_mapping=formulas) as counter:
         function()
-    return counter.get_total_flops()
+    return {operator.__name__: flops for operator, flops in counter.get_flop_counts()['Global'].items()}
+
+
+def count_flops(function: Callable[[], object]) -> int:
+    """The sum of :func:`count_flops_by_operator`."""
+    return sum(count_flops_by_operator(function).values())
+
+
+def count_flops_of_shape(network: Callable[[Tensor, Tensor], Tensor], height: int, width: int) -> dict[str, int]:
+    """Count the operations of fusing one pair on a CPU by operator, without computing anything.
+
+    Tensors without values go through the network, so that it does not matter what would fit or how long it would take.
+    What the network caches for a size has no values either after this.
+    """
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        sources = torch.empty(2, 1, 3, height, width)
+        return count_flops_by_operator(lambda: network(*sources))
 
 
 def peak_memory(function: Callable[[], object], device: str = 'cpu') -> int | None:

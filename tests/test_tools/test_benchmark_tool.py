@@ -37,6 +37,45 @@ def test_report(run_tool, tmp_path):
     assert '1 threads' in report['environment'] and '64x48' in done.stdout
 
 
+def count_operations(run_tool, tmp_path, arch, *options):
+    done = run_tool(
+        *('python', ROOT / 'tools' / 'analysis_tools' / 'benchmark.py'),
+        ROOT / 'configs' / '_base_' / 'models' / f'defusion-pp_{arch}.py',
+        *('--sections', 'operations', '--threads', '1', '--out', 'report.json', *options),
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads((tmp_path / 'report.json').read_text())['operations'], done.stdout
+
+
+def test_attention_of_nano_is_linear_in_pixels(run_tool, tmp_path):
+    found, output = count_operations(run_tool, tmp_path, 'nano', '--memory-budget', 'inf')
+    small, *others = found
+    # 300 tokens of 192 values look at 25 each, 25 times: four blocks of the encoder for either source, five layers of
+    # decomposition and two of fusion in each of two streams, two blocks behind it and one of the decoder. Two products
+    # each, an addition is one operation.
+    assert small['size'] == '320x240'
+    assert small['attention_gflop'] == pytest.approx(25 * 300 * 25 * 192 * 2 * 2 / 1e9)
+    assert [line['size'] for line in others] == ['640x480', '1920x1080', '3840x2160']
+    for line in others:
+        # 1080 rows are padded to fourteen windows of 80.
+        padding = 1120 / 1080 if line['size'] == '1920x1080' else 1
+        expected = padding * small['attention_gflop_per_megapixel']
+        assert line['attention_gflop_per_megapixel'] == pytest.approx(expected)
+        assert line['gflop_per_megapixel'] == pytest.approx(small['gflop_per_megapixel'], rel=0.04)
+        assert line['gflop'] == pytest.approx(sum(line['flops'].values()) / 1e9)
+    assert '3840x2160, whole: attention 15.55 GFLOP (1.88 a megapixel)' in output
+
+
+def test_tiles_bound_the_attention_of_tiny(run_tool, tmp_path):
+    found, output = count_operations(run_tool, tmp_path, 'tiny', '--sizes', '640x480', '3840x2160')
+    small, whole, tiles = found
+    # Global attention is quadratic: 27 times the tokens, 27^2 times the operations.
+    assert whole['attention_gflop'] == pytest.approx(27**2 * small['attention_gflop'])
+    assert tiles['form'] == 'tiles' and tiles['tiles'] > 1
+    assert tiles['attention_gflop'] < 0.4 * whole['attention_gflop']
+    assert f'3840x2160, {tiles["tiles"]} tiles: attention' in output
+
+
 def test_wrong_size(run_tool):
     done = run_tool('python', ROOT / 'tools' / 'analysis_tools' / 'benchmark.py', 'a.py', '--sizes', '64')
     assert done.returncode == 2 and '64 is not WIDTHxHEIGHT' in done.stderr

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,15 +19,18 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
 from mmdefusion.apis import FusionInferencer
+from mmdefusion.apis.tile_planner import TilePlanner
 from mmdefusion.datasets.transforms import RandomCUDMasks
 from mmdefusion.engine.optimizers.autocast_optim_wrapper import autocast_dtype
 from mmdefusion.evaluation.report import write_json
 from mmdefusion.structures import FusionDataSample
 from mmdefusion.utils.benchmark import (
+    ATTENTION_OPERATORS,
     MATRIX_FLOPS,
     ConvStack,
     Timing,
     count_flops,
+    count_flops_of_shape,
     environment_line,
     matrix_product,
     peak_memory,
@@ -33,7 +38,7 @@ from mmdefusion.utils.benchmark import (
 )
 from mmdefusion.utils.setup_env import keep_freed_memory
 
-SECTIONS = ('sizes', 'compile', 'export', 'pretrain')
+SECTIONS = ('sizes', 'compile', 'export', 'pretrain', 'operations')
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,6 +58,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--max-seconds', type=float, default=60, help='time for each comparison (default 60)')
     parser.add_argument('--threads', type=int, help="threads; default: PyTorch's own choice")
     parser.add_argument('--device', default='cpu', help='default cpu')
+    parser.add_argument(
+        '--memory-budget', type=float, default=1.0, metavar='GIB', help='of tiles whose operations count (default 1)'
+    )
     parser.add_argument('--batch-size', type=int, default=16, help='photos of a pretraining step (default 16)')
     parser.add_argument('--crop-size', type=int, default=224, help='their side in pixels (default 224)')
     parser.add_argument('--out', help='JSON file to write')
@@ -178,6 +186,25 @@ class Benchmark:
             times_faster_than_conv_stack=timings['conv_stack'].median / seconds,
         )
 
+    def operations(self, width: int, height: int) -> list[dict]:
+        """Floating-point operations by operator, of the whole image and in the tiles of the memory budget."""
+        plan = TilePlanner.of_model(self.fuse.model, 'bfloat16', self.args.memory_budget).plan(height, width)
+        forms = dict(whole=Counter([(height, width)]))
+        if plan is not None:
+            rows, columns = ([span.stop - span.start for span in spans] for spans in plan)
+            forms['tiles'] = Counter(itertools.product(rows, columns))
+        found = []
+        for form, tiles in forms.items():
+            flops = Counter()
+            for shape, count in tiles.items():
+                flops.update({key: count * value for key, value in count_flops_of_shape(self.network, *shape).items()})
+            attention, gflop = sum(flops[key] for key in ATTENTION_OPERATORS) / 1e9, flops.total() / 1e9
+            megapixels = width * height / 1e6
+            line = dict(attention_gflop_per_megapixel=attention / megapixels, gflop_per_megapixel=gflop / megapixels)
+            line.update(size=f'{width}x{height}', form=form, tiles=tiles.total(), flops=dict(flops))
+            found.append(dict(line, attention_gflop=attention, gflop=gflop))
+        return found
+
     def alternative(self, make: Callable[[nn.Module, tuple[Tensor, Tensor]], Callable]) -> dict:
         """Another form of the network against the eager one, at 640x480 or, if that is not asked for, the first size.
 
@@ -258,6 +285,17 @@ def print_size(found: dict) -> None:
     )
 
 
+def print_operations(found: dict) -> None:
+    """Prints one line of the table of operations."""
+    form = 'whole' if found['form'] == 'whole' else f'{found["tiles"]} tiles'
+    print(
+        f'{found["size"]:>10}, {form}: attention {found["attention_gflop"]:.2f} GFLOP '
+        f'({found["attention_gflop_per_megapixel"]:.2f} a megapixel), all {found["gflop"]:.1f} GFLOP '
+        f'({found["gflop_per_megapixel"]:.1f} a megapixel)',
+        flush=True,
+    )
+
+
 def main() -> int:
     """Measures, prints and writes."""
     args = parse_args()
@@ -294,6 +332,11 @@ def main() -> int:
             f'pretrain: {found["pairs_per_second"]:.1f} pairs/s at {found["crop_size"]} pixels, batch '
             f'{found["batch_size"]}, {found["share_of_bfloat16_rate"]:.0%} of the bfloat16 rate'
         )
+    if 'operations' in args.sections:
+        # Last of all: what the network keeps for a size has no values after this.
+        report['operations'] = [line for size in args.sizes for line in benchmark.operations(*size)]
+        for found in report['operations']:
+            print_operations(found)
     if args.out:
         write_json(args.out, report)
     return 0
