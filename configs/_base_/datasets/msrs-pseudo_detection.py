@@ -7,7 +7,7 @@
 # ├── pseudo_labels/00004N.png ...      masks: 1 car, 2 person
 # ├── boxes/00131D.txt ...              YOLO: 0 person, 2 car
 # ├── train.txt, val.txt
-# └── annotations/{visible,infrared}_{train,test}.json      by the two commands in configs/mmdet/evidence/README.md
+# └── annotations/{visible,infrared}_{train,test}.json      see configs/mmdet/evidence/README.md
 #
 # Only data_root has to be set where the data lie elsewhere: the metric takes its boxes from the dataset.
 data_root = 'data/MSRS_pseudo/'

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mmdefusion.registry import MODELS
 
-from ..layers import TokenGrid, hidden_tokens, unpatchify
+from ..layers import TokenGrid, draw_visible, hidden_tokens, unpatchify
 from ..layers.statistics import normalize
 from .mae import MAE
 
@@ -23,21 +23,12 @@ class SimMIM(MAE):
 
     Args:
         backbone: Config of the encoder, see ``DeFusionViT``.
-        neck: Config of the decoder, see ``SimMIMDecoder``.
-        head: Config of the loss, see ``MAEHead``, with the backbone's patch size.
-        data_preprocessor: Config of the preprocessor.
-        init_cfg: As in MMEngine.
+        **kwargs: Arguments of :class:`MAE`: ``neck``, the decoder, see ``SimMIMDecoder``, ``head``, the loss, see
+            ``MAEHead``, with the backbone's patch size, and others.
     """
 
-    def __init__(
-        self,
-        backbone: dict,
-        neck: dict,
-        head: dict,
-        data_preprocessor: dict | None = None,
-        init_cfg: dict | None = None,
-    ) -> None:
-        super().__init__(backbone, neck, head, data_preprocessor, init_cfg)
+    def __init__(self, backbone: dict, **kwargs) -> None:
+        super().__init__(backbone, **kwargs)
         for name in ('skip_norms', 'decomposition', 'skip_decomposition', 'fusion'):
             getattr(self.backbone, name).requires_grad_(False)
 
@@ -61,7 +52,7 @@ class SimMIM(MAE):
                 f'images of {images.size(2)}x{images.size(3)} pixels; expected multiples of '
                 f'{patch_size * (window_size or 1)}'
             )
-        ids = self.neck.draw_visible(images.size(0), grid.num_tokens, images.device)
+        ids = draw_visible(images.size(0), 1, grid.num_tokens, self.neck.mask_ratio, images.device)
         hidden = hidden_tokens(ids, grid.num_tokens)[..., None].expand(-1, -1, patch_size**2)
         seen = torch.where(unpatchify(hidden, grid, patch_size), backbone.mean, images)
         seen = normalize(seen, backbone.mean, backbone.std)

@@ -13,7 +13,7 @@ from .gradient_domain import (
     solve_screened_poisson,
 )
 from .linear_map import Linear, linear
-from .masking import draw_visible, fill_masked, hidden_tokens
+from .masking import check_mask_ratio, draw_visible, fill_masked, hidden_tokens
 from .strips import in_strips
 from .token_grid import (
     TokenGrid,
@@ -45,6 +45,7 @@ __all__ = [
     'WindowShift',
     'attend',
     'divergence',
+    'check_mask_ratio',
     'draw_visible',
     'fill_masked',
     'forward_gradient',

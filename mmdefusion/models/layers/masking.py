@@ -7,6 +7,17 @@ import torch
 from torch import Tensor
 
 
+def check_mask_ratio(mask_ratio: float) -> float:
+    """Gives a share of tokens back.
+
+    Raises:
+        ValueError: It does not lie between 0 and 1.
+    """
+    if not 0 < mask_ratio < 1:
+        raise ValueError(f'mask_ratio must lie between 0 and 1, got {mask_ratio}')
+    return mask_ratio
+
+
 def draw_visible(batch: int, num_windows: int, length: int, mask_ratio: float, device: torch.device) -> Tensor:
     """Draws the positions that stay, as many in every window, for each sample of its own.
 

@@ -16,6 +16,7 @@ from ..layers import (
     DecomposedTokens,
     FusionArch,
     TokenGrid,
+    check_mask_ratio,
     draw_visible,
     fill_masked,
     get_arch,
@@ -133,9 +134,7 @@ class DeFusionDecoder(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if not 0 < mask_ratio < 1:
-            raise ValueError(f'mask_ratio must lie between 0 and 1, got {mask_ratio}')
-        self.mask_ratio = mask_ratio
+        self.mask_ratio = check_mask_ratio(mask_ratio)
         sizes = get_arch(arch)
         self.common = PixelHead(sizes, out_channels)
         self.unique = PixelHead(sizes, out_channels)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmdefusion.registry import MODELS
 
-from ..layers import Block, TokenGrid, draw_visible, fill_masked, sincos_positions
+from ..layers import Block, TokenGrid, check_mask_ratio, draw_visible, fill_masked, sincos_positions
 from ..layers.init import init_vit_weights
 
 
@@ -42,9 +42,7 @@ class MAEDecoder(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if not 0 < mask_ratio < 1:
-            raise ValueError(f'mask_ratio must lie between 0 and 1, got {mask_ratio}')
-        self.mask_ratio = mask_ratio
+        self.mask_ratio = check_mask_ratio(mask_ratio)
         self.decoder_embed = nn.Linear(in_dims, embed_dims)
         self.mask_token = nn.Parameter(torch.empty(1, 1, embed_dims).normal_(std=0.02))
         self.decoder_blocks = nn.ModuleList(Block(embed_dims, num_heads, mlp_ratio) for _ in range(depth))

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmdefusion.registry import MODELS
 
-from ..layers import Block, TokenGrid, draw_visible, get_arch, window_shift
+from ..layers import Block, TokenGrid, check_mask_ratio, get_arch, window_shift
 from ..layers.init import init_vit_weights
 
 
@@ -35,22 +34,12 @@ class SimMIMDecoder(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if not 0 < mask_ratio < 1:
-            raise ValueError(f'mask_ratio must lie between 0 and 1, got {mask_ratio}')
-        self.mask_ratio = mask_ratio
+        self.mask_ratio = check_mask_ratio(mask_ratio)
         sizes = get_arch(arch)
         self.blocks = nn.ModuleList(Block(sizes.embed_dims, sizes.num_heads, sizes.mlp_ratio) for _ in range(2))
         self.norm = nn.LayerNorm(sizes.embed_dims, eps=1e-6)
         self.pred = nn.Linear(sizes.embed_dims, out_channels * sizes.patch_size**2)
         init_vit_weights(self)
-
-    def draw_visible(self, batch: int, length: int, device: torch.device) -> Tensor:
-        """Draws the positions that stay, for each sample of its own.
-
-        Returns:
-            (N, K) int64 with K = L * (1 - ``mask_ratio``), at least one, ascending.
-        """
-        return draw_visible(batch, 1, length, self.mask_ratio, device)
 
     def forward(self, tokens: Tensor, grid: TokenGrid) -> Tensor:
         """Tokens of all places (N, L, D) -> patches (N, L, C*p*p), channels slowest within a patch."""
