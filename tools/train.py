@@ -78,6 +78,7 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.auto_scale_lr.enable = True
     if args.compile:
         cfg.compile = cfg.get('compile') or True
+        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmdefusion.CompileHook')]
     if args.resume == 'auto':
         # A first start has nothing to resume from, and begins with the weights that the config names.
         cfg.resume = find_latest_checkpoint(cfg.work_dir) is not None

@@ -22,7 +22,7 @@ model = dict(
     ],
     bbox_head=dict(num_classes=_base_.num_classes),
 )
-default_hooks = dict(checkpoint=dict(save_best='coco/bbox_mAP'))
+default_hooks = dict(checkpoint=dict(type='mmdefusion.AtomicCheckpointHook', save_best='coco/bbox_mAP'))
 custom_hooks = [dict(type='mmdefusion.StopOnInvalidLossHook')]
 
 train_dataloader = dict(dataset=_base_.train_set)

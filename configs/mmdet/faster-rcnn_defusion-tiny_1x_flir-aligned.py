@@ -24,7 +24,7 @@ model = dict(
     roi_head=dict(bbox_head=dict(num_classes=_base_.num_classes)),
 )
 optim_wrapper = dict(_delete_=True, **_base_.vit_optim_wrapper)
-default_hooks = dict(checkpoint=dict(save_best='coco/bbox_mAP'))
+default_hooks = dict(checkpoint=dict(type='mmdefusion.AtomicCheckpointHook', save_best='coco/bbox_mAP'))
 
 train_dataloader = dict(dataset=_base_.train_set)
 val_dataloader = dict(dataset=_base_.val_set)

@@ -2,7 +2,7 @@
 _base_ = ['mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', '../_base_/datasets/llvip_detection.py']
 
 model = dict(roi_head=dict(bbox_head=dict(num_classes=_base_.num_classes)))
-default_hooks = dict(checkpoint=dict(save_best='coco/bbox_mAP'))
+default_hooks = dict(checkpoint=dict(type='mmdefusion.AtomicCheckpointHook', save_best='coco/bbox_mAP'))
 custom_hooks = [dict(type='mmdefusion.StopOnInvalidLossHook')]
 
 train_pipeline = [step for step in _base_.train_set.pipeline if step['type'] != 'mmdefusion.LoadPairedImage']

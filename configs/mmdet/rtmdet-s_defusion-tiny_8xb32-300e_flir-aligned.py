@@ -34,7 +34,7 @@ optim_wrapper = dict(
 )
 # Without the second stage of augmentation: Mosaic and MixUp take images of three channels only.
 custom_hooks = [_base_.custom_hooks[0], dict(type='mmdefusion.StopOnInvalidLossHook')]
-default_hooks = dict(checkpoint=dict(save_best='coco/bbox_mAP'))
+default_hooks = dict(checkpoint=dict(type='mmdefusion.AtomicCheckpointHook', save_best='coco/bbox_mAP'))
 
 train_dataloader = dict(dataset=_base_.train_set)
 val_dataloader = dict(dataset=_base_.val_set)

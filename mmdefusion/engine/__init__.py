@@ -3,6 +3,7 @@
 
 from .hooks import (
     AtomicCheckpointHook,
+    CompileHook,
     EMAHook,
     FusionOutputHook,
     FusionVisualizationHook,
@@ -16,6 +17,7 @@ from .strategies import FullyShardStrategy
 __all__ = [
     'AtomicCheckpointHook',
     'AutocastOptimWrapper',
+    'CompileHook',
     'EMAHook',
     'FusionOutputHook',
     'FusionVisualizationHook',

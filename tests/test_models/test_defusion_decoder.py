@@ -80,7 +80,7 @@ def test_frozen_queries_stay_at_zero_and_out_of_the_gradient_norm():
     queries = [f'fused.detail.{query}_query.{kind}' for query in ('base', 'gradient') for kind in ('weight', 'bias')]
     assert sorted(frozen) == sorted(queries)
     assert all(weight.grad is None and not weight.any() for weight in frozen.values())
-    assert decoder.fused.detail.residual.weight.grad.any()
+    assert decoder.fused.detail.amplification.weight.grad.any()
 
 
 def test_queries_cannot_be_frozen_where_there_are_none():

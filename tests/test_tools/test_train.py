@@ -69,6 +69,17 @@ def test_missing_data_is_one_message_before_training(run_tool):
         assert words in result.stderr
 
 
+def test_compiled_steps_train_the_same_network(tiny_config, run_tool, tmp_path):
+    """Traced as for every backend, with the operators themselves as the one that needs no compiler."""
+    options = ('--cfg-options', 'train_cfg.max_epochs=1')
+    runs = dict(eager=options, compiled=('--compile', *options, 'compile.backend=aot_eager'))
+    for name, arguments in runs.items():
+        result = run_tool('python', TRAIN, tiny_config, '--work-dir', tmp_path / name, *arguments)
+        assert result.returncode == 0, result.stderr
+    losses = [[entry['loss'] for entry in scalars(tmp_path / name) if 'loss' in entry] for name in runs]
+    assert len(losses[0]) == 3 and losses[1] == pytest.approx(losses[0], rel=1e-2)
+
+
 def test_flags(tiny_config, run_tool, tmp_path):
     accumulate = 'optim_wrapper.accumulative_counts=3'
     result = run_tool(

@@ -38,6 +38,7 @@ def test_resume_starts_where_there_is_nothing_to_resume_from(load_config, tmp_pa
 
 def test_compile_keeps_the_settings_of_the_config(load_config):
     assert 'compile' not in load_config()
-    assert load_config('--compile').compile is True
+    cfg = load_config('--compile')
+    assert cfg.compile is True and cfg.custom_hooks == [dict(type='mmdefusion.CompileHook')]
     cfg = load_config('--compile', '--cfg-options', 'compile.mode=max-autotune')
     assert cfg.compile == dict(mode='max-autotune')

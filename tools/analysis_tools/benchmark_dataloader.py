@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 
 import cv2
@@ -26,6 +26,9 @@ from mmdefusion.evaluation.report import write_json
 from mmdefusion.utils.benchmark import environment_line
 
 STORES = ('folder', 'shards', 'lmdb')
+#: Steps before timing begins. A forked worker shares the trainer's memory, whose pages are copied as the next steps write
+#: to them.
+WARM_UP_STEPS = 3
 
 
 def parse_args() -> argparse.Namespace:
@@ -146,6 +149,8 @@ class LoaderBenchmark:
     def training(self, trainer: tuple, batches: Iterator[dict]) -> dict[str, float]:
         """Samples per second of training, and the share of the time in which it waits for data."""
         model, optim_wrapper = trainer
+        for batch in islice(batches, WARM_UP_STEPS):
+            model.train_step(batch, optim_wrapper)
         waited, start = 0.0, time.perf_counter()
         for _ in range(self.args.steps):
             before = time.perf_counter()
@@ -160,11 +165,10 @@ class LoaderBenchmark:
         """All measurements, the alternatives in turn within each round."""
         trainer = self.trainer()
         batch = next(self.batches(self.args.stores[0], 0))
-        self.training(trainer, iter([batch] * self.args.steps))  # warm-up
         alone, rows = [], {(store, workers): [] for store in self.args.stores for workers in self.args.workers}
         cpu = {store: [] for store in self.args.stores}
         for _ in range(self.args.rounds):
-            alone.append(self.training(trainer, iter([batch] * self.args.steps))['rate'])
+            alone.append(self.training(trainer, repeat(batch))['rate'])
             for store in self.args.stores:
                 cpu[store].append(self.cpu_milliseconds(store))
             for (store, workers), row in rows.items():

@@ -2,6 +2,7 @@
 """Hooks."""
 
 from .atomic_checkpoint_hook import AtomicCheckpointHook
+from .compile_hook import CompileHook
 from .ema_hook import EMAHook
 from .fusion_output_hook import FusionOutputHook
 from .fusion_visualization_hook import FusionVisualizationHook
@@ -10,6 +11,7 @@ from .reproducible_run_hook import ReproducibleRunHook
 
 __all__ = [
     'AtomicCheckpointHook',
+    'CompileHook',
     'EMAHook',
     'FusionOutputHook',
     'FusionVisualizationHook',

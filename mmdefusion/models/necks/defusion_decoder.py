@@ -67,7 +67,7 @@ class DetailHead(nn.Module):
     def __init__(self, arch: FusionArch, out_channels: int) -> None:
         super().__init__()
         self.block = Block(arch.embed_dims, arch.num_heads, arch.mlp_ratio)
-        self.detail = DetailDecoder(arch, out_channels)
+        self.detail = DetailDecoder(arch)
 
     def forward(self, fused: Tensor, tokens: DecomposedTokens, x1: Tensor, x2: Tensor) -> Tensor:
         """Fused tokens (N, L, D), what they were made of and two sources (N, C, H, W) -> (N, C, H, W)."""

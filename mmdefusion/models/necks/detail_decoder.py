@@ -21,10 +21,9 @@ from ..layers import (
     solve_screened_poisson,
     unpatchify,
 )
-from ..layers.statistics import luma
 
-#: Keeps the residual's weights, which read large features, from moving faster than all others.
-_RESIDUAL_SCALE = 0.1
+#: Keeps the amplification's weights, which read large features, from moving faster than all others.
+_AMPLIFICATION_SCALE = 0.1
 #: Distance in pixels over which brightness follows the gradients rather than the base.
 SCREENING_LENGTH = 16
 #: Side in pixels of the window in which the sources' gradients are compared, and the energy below which none counts: a
@@ -88,9 +87,9 @@ def _strength(gradient: Gradient) -> Tensor:
     return (mean + _WEAK_ENERGY).log()
 
 
-def _are_gray(images: Tensor) -> Tensor:
-    """Which images (N, C, H, W) have equal channels, (N,) bool."""
-    return (images[:, 1:] == images[:, :1]).flatten(1).all(dim=1)
+def _are_gray(*images: Tensor) -> bool:
+    """Whether all channels of each batch (N, C, H, W) are equal."""
+    return all(torch.equal(image[:, 1:], image[:, :1].expand_as(image[:, 1:])) for image in images)
 
 
 class ResidualConv(nn.Module):
@@ -135,17 +134,16 @@ class DetailDecoder(nn.Module):
 
     with E the energy of a source's gradient around the pixel, :math:`\tau` ten gray levels, and s, t and the
     amplification a learned too. The fused image is the one whose gradient is closest to g and whose coarse brightness
-    is that of m (see ``solve_screened_poisson``), plus a residual for what neither source has. So a region may take its
-    brightness from one source and its detail from the other without an edge in between, and an untrained decoder
+    is that of m (see ``solve_screened_poisson``). So a region may take its brightness from one source and its detail
+    from the other without an edge in between, nothing is added that neither source has, and an untrained decoder
     already keeps the stronger detail and leans to the brighter source. Exchanging the sources changes nothing. Of gray
     sources (equal channels) the fused image is gray.
 
     Args:
         arch: Sizes; ``detail_dims`` is the width at full resolution.
-        channels: Channels C of an image.
     """
 
-    def __init__(self, arch: FusionArch, channels: int) -> None:
+    def __init__(self, arch: FusionArch) -> None:
         super().__init__()
         widths = arch.detail_widths
         self.levels = len(widths) - 1
@@ -160,9 +158,9 @@ class DetailDecoder(nn.Module):
         self.gradient_query = init_conv(widths[0], widths[0], kernel_size=1)
         self.strength_scale = nn.Parameter(torch.tensor(2.0))
         self.brightness_scale = nn.Parameter(torch.tensor(0.3))
-        # Channels of the residual, then the logarithm of the amplification.
-        self.residual = init_conv(widths[0], channels + 1)
-        for layer in (self.base_query, self.gradient_query, self.residual):
+        # Its logarithm.
+        self.amplification = init_conv(widths[0], 1)
+        for layer in (self.base_query, self.gradient_query, self.amplification):
             nn.init.zeros_(layer.weight)
 
     def forward(self, tokens: Tensor, grid: TokenGrid, features: list[Tensor], x1: Tensor, x2: Tensor) -> Tensor:
@@ -191,32 +189,25 @@ class DetailDecoder(nn.Module):
                 brightness = _preference(self.base_query(x), features[level])
             if level > 1:
                 x = self.up[level - 1](x)
-        detail, residual, amplification = in_strips(self._finest, [x, features[0]], halo=1, step=1)
+        detail, amplification = in_strips(self._finest, [x, features[0]], halo=1, step=1)
         size = rows * self.patch_size, columns * self.patch_size
-        padded = [reflect_pad(image.float(), *size).contiguous() for image in (x1, x2)]
-        # What neither source has may have a colour where both have colours, and nothing but a brightness elsewhere.
-        gray1, gray2 = map(_are_gray, padded)
-        planes = padded
-        if not (torch.is_grad_enabled() or torch.compiler.is_compiling()) and (gray1 & gray2).all():
-            # One plane stands for three equal ones; not asked where gradients or graphs would depend on the answer.
-            planes, residual = [image[:, :1] for image in padded], luma(residual)
-        else:
-            residual = torch.where((gray1 | gray2).view(-1, 1, 1, 1), luma(residual), residual)
+        planes = [reflect_pad(image.float(), *size).contiguous() for image in (x1, x2)]
+        # One plane stands for three equal ones; not asked where gradients or graphs would depend on the answer.
+        if not (torch.is_grad_enabled() or torch.compiler.is_compiling()) and _are_gray(*planes):
+            planes = [image[:, :1] for image in planes]
         with torch.autocast(x1.device.type, enabled=False):
             scale = 2**self.levels
             base, missing = in_strips(self._base, [*planes, brightness, detail, amplification], halo=scale, step=scale)
-            fused = base.sub_(solve_screened_poisson(missing, SCREENING_LENGTH**-2)).add_(residual)
+            fused = base.sub_(solve_screened_poisson(missing, SCREENING_LENGTH**-2))
         fused = fused.expand(-1, x1.size(1), -1, -1)
         return fused[..., :height, :width]
 
-    def _finest(self, x: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Preference for the first source's gradient, residual and amplification at full resolution."""
+    def _finest(self, x: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Preference for the first source's gradient and logarithm of the amplification, at full resolution."""
         x = self.up[0](x)
         x = self.refine[0](x + _Maximum.apply(*features.chunk(2))).relu_()
         detail = _preference(self.gradient_query(x), features)
-        # Plane by plane, as images are: sums of both layouts take several times as long.
-        residual = (_RESIDUAL_SCALE * self.residual(x).float()).contiguous()
-        return detail, residual[:, :-1], residual[:, -1:]
+        return detail, _AMPLIFICATION_SCALE * self.amplification(x).float()
 
     def _base(
         self, x1: Tensor, x2: Tensor, brightness: Tensor, detail: Tensor, amplification: Tensor
