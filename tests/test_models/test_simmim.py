@@ -12,8 +12,9 @@ from mmdefusion.utils.pretrained import load_pretrained
 ARCH = {**TINY_ARCH, 'detail_dims': 4}
 
 
-def make_simmim(**head):
+def make_simmim(decompose=False, **head):
     return SimMIM(
+        decompose=decompose,
         backbone=dict(type='mmdefusion.DeFusionViT', arch=ARCH),
         neck=dict(type='mmdefusion.SimMIMDecoder', arch=ARCH, mask_ratio=0.75),
         head=dict(type='mmdefusion.MAEHead', patch_size=4, **head),
@@ -52,6 +53,50 @@ def test_gradients_reach_the_encoder_and_nothing_else():
             assert parameter.grad is None and not parameter.requires_grad, name
         else:
             assert parameter.grad.abs().sum() > 0, name
+
+
+def test_a_pair_is_hidden_at_different_places_and_each_image_tells_of_the_other():
+    torch.manual_seed(0)
+    model = make_simmim(decompose=True).eval()
+    first, second, other = torch.rand(3, 2, 3, 32, 32)
+
+    def complete(second):
+        torch.manual_seed(1)
+        return model.complete(torch.cat([first, second]), num_sources=2)
+
+    pred, ids, grid = complete(second)
+    assert ids.shape == (4, 16) and pred.shape == (4, 64, 48)
+    assert not torch.equal(ids[:2], ids[2:])
+    changed, _, _ = complete(other)
+    assert (changed - pred).abs().amax(dim=(1, 2)).min() > 1e-4
+    # Of the second images only what is seen.
+    hidden = unpatchify(hidden_tokens(ids, 64)[2:, :, None].expand(-1, -1, 16), grid, 4)
+    same, _, _ = complete(torch.where(hidden, other, second))
+    torch.testing.assert_close(same, pred)
+
+
+def test_the_loss_of_a_pair_is_that_of_both_images():
+    torch.manual_seed(0)
+    model = make_simmim(decompose=True)
+    model.neck.pred.weight.data.zero_()
+    model.neck.pred.bias.data.zero_()
+    pair = torch.rand(2, 6, 32, 32)
+    # Patches of mean 0 and variance 1 are predicted to be 0: an error of 1, for the sample variance 47 / 48.
+    loss = model(pair, mode='loss')['loss_mae']
+    assert loss.item() == pytest.approx(47 / 48, rel=1e-3)
+    with pytest.raises(ValueError, match='SimMIM takes pairs with decompose=True'):
+        make_simmim()(pair, mode='loss')
+
+
+def test_gradients_of_pairs_reach_decomposition_and_fusion():
+    torch.manual_seed(0)
+    model = make_simmim(decompose=True)
+    model(torch.rand(2, 6, 32, 32), mode='loss')['loss_mae'].backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad.abs().sum() > 0, name
+    model.eval()
+    (sample,) = model(torch.rand(1, 3, 32, 32), mode='predict')
+    assert sample.pred_masked.shape == (3, 32, 32)
 
 
 def test_whole_windows_only():
