@@ -24,7 +24,7 @@ ARCH = {**TINY_ARCH, 'detail_dims': 4}
 
 def awake(decoder):
     """Gives the layers that start at zero something to say."""
-    for layer in (decoder.base_query, decoder.gradient_query, decoder.amplification):
+    for layer in (decoder.base_query, decoder.gradient_query, decoder.amplification, decoder.restoration):
         torch.nn.init.normal_(layer.weight, std=0.2)
     # Six in a row: with larger ones the amplification, an exponential, leaves all bounds.
     for block in (*decoder.refine, *decoder.deepen):
@@ -34,16 +34,16 @@ def awake(decoder):
 
 def detail_path(patch_size=4):
     arch = get_arch({**ARCH, 'patch_size': patch_size})
-    return DetailStem(arch, 3), DetailDecoder(arch)
+    return DetailStem(arch, 3), DetailDecoder(arch, 3)
 
 
-def decode(path, x1, x2, tokens=None):
+def decode(path, x1, x2, tokens=None, **options):
     """The fused image of sources whose sides are whole patches."""
     stem, decoder = path
     grid = TokenGrid.of_image(*x1.shape[-2:], decoder.patch_size, 4)
     if tokens is None:
         tokens = torch.zeros(len(x1), grid.num_tokens, 16)
-    return decoder(tokens, grid, stem(torch.cat([x1, x2])), x1, x2)
+    return decoder(tokens, grid, stem(torch.cat([x1, x2])), x1, x2, **options)
 
 
 def test_the_stem_halves_the_resolution_level_by_level():
@@ -129,6 +129,26 @@ def test_amplification():
     torch.testing.assert_close(decode((stem, decoder), image, image), expected, rtol=0, atol=1e-5)
 
 
+def test_restoration_is_for_views_of_photos():
+    """A tenth of its bias is added to them, and nothing to pairs."""
+    stem, decoder = detail_path()
+    image = torch.rand(1, 3, 20, 24)
+    with torch.no_grad():
+        decoder.restoration.bias.copy_(torch.tensor([1.0, 0.0, -2.0]))
+    pair = decode((stem, decoder), image, image)
+    torch.testing.assert_close(pair, image, rtol=0, atol=1e-5)
+    expected = image + torch.tensor([0.1, 0, -0.2]).view(3, 1, 1)
+    torch.testing.assert_close(decode((stem, decoder), image, image, restore=True), expected, rtol=0, atol=1e-5)
+
+    backbone, neck = DeFusionViT(ARCH).eval(), DeFusionDecoder(ARCH).eval()
+    neck.fused.detail.restoration.bias.data.fill_(1)
+    tokens = backbone.decompose(image, image)
+    fused = backbone.fuse(tokens)
+    ids = torch.arange(2)[None]
+    restored = neck(tokens, fused, image, image, fused[:, :2], ids).fused
+    torch.testing.assert_close(restored, neck(tokens, fused, image, image).fused + 0.1)
+
+
 def test_the_maximum_passes_gradients_to_the_larger_one():
     x1 = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
     x2 = torch.tensor([2.0, 2.0, 1.0], requires_grad=True)
@@ -178,7 +198,9 @@ def test_gradients_reach_every_parameter_of_the_detail_path():
     model = MODELS.build(tiny_model_cfg(detail_dims=4)).train()
     awake(model.neck.fused.detail)
     x1, x2 = torch.rand(2, 2, 3, 32, 32)
-    model.decode_fused(x1, x2).square().sum().backward()
+    tokens = model.backbone.decompose(x1, x2)
+    fused = model.backbone.fuse(tokens)
+    model.neck.decode_fused(fused, tokens, x1, x2, restore=True).square().sum().backward()
     assert all(weight.grad.abs().sum() > 0 for weight in model.neck.fused.parameters())
     assert all(weight.grad.abs().sum() > 0 for weight in model.backbone.fusion.parameters())
     assert all(weight.grad.abs().sum() > 0 for weight in model.backbone.stem.parameters())

@@ -67,11 +67,11 @@ class DetailHead(nn.Module):
     def __init__(self, arch: FusionArch, out_channels: int) -> None:
         super().__init__()
         self.block = Block(arch.embed_dims, arch.num_heads, arch.mlp_ratio)
-        self.detail = DetailDecoder(arch)
+        self.detail = DetailDecoder(arch, out_channels)
 
-    def forward(self, fused: Tensor, tokens: DecomposedTokens, x1: Tensor, x2: Tensor) -> Tensor:
+    def forward(self, fused: Tensor, tokens: DecomposedTokens, x1: Tensor, x2: Tensor, restore: bool) -> Tensor:
         """Fused tokens (N, L, D), what they were made of and two sources (N, C, H, W) -> (N, C, H, W)."""
-        return self.detail(self.block(fused, tokens.grid.num_windows), tokens.grid, tokens.details, x1, x2)
+        return self.detail(self.block(fused, tokens.grid.num_windows), tokens.grid, tokens.details, x1, x2, restore)
 
 
 def to_pixels(pred: nn.Linear, tokens: Tensor, grid: TokenGrid, patch_size: int) -> Tensor:
@@ -164,7 +164,9 @@ class DeFusionDecoder(BaseModule):
         batch, device = tokens.common.size(0), tokens.common.device
         return draw_visible(batch, windows, grid.num_tokens // windows, self.mask_ratio, device)
 
-    def decode_fused(self, fused: Tensor, tokens: DecomposedTokens, x1: Tensor, x2: Tensor) -> Tensor:
+    def decode_fused(
+        self, fused: Tensor, tokens: DecomposedTokens, x1: Tensor, x2: Tensor, restore: bool = False
+    ) -> Tensor:
         """Decodes the fused image alone.
 
         Args:
@@ -172,12 +174,13 @@ class DeFusionDecoder(BaseModule):
             tokens: The decomposed pair that they were made of.
             x1: First sources, RGB in [0, 1], (N, C, H, W); read where the architecture has a detail path.
             x2: Second sources.
+            restore: Whether the sources are degraded views of a photo, see :class:`DetailDecoder`.
 
         Returns:
             (N, C, H, W), not clamped.
         """
         if isinstance(self.fused, DetailHead):
-            return self.fused(fused, tokens, x1, x2)
+            return self.fused(fused, tokens, x1, x2, restore)
         return self.fused(fused, tokens.grid)[..., : x1.size(2), : x1.size(3)]
 
     def forward(
@@ -196,7 +199,8 @@ class DeFusionDecoder(BaseModule):
             fused: Its fused tokens Z', (N, L, D).
             x1: First sources, RGB in [0, 1], (N, C, H, W).
             x2: Second sources.
-            visible: Fused features of the kept tokens, (N, K, D); None skips masked feature modeling.
+            visible: Fused features of the kept tokens, (N, K, D), of degraded views of a photo. None for pairs: they
+                get no masked feature modeling, and no restoration.
             ids: Positions of the kept tokens, (N, K).
 
         Returns:
@@ -206,6 +210,7 @@ class DeFusionDecoder(BaseModule):
         common = self.common(tokens.common + tokens.skip_common, grid)
         unique1, unique2 = self.unique(tokens.unique + tokens.skip_unique, grid).chunk(2)
         masked = None if visible is None else self.masked(visible, ids, grid)
-        images = (common, unique1, unique2, self.decode_fused(fused, tokens, x1, x2), masked)
+        restored = self.decode_fused(fused, tokens, x1, x2, restore=visible is not None)
+        images = (common, unique1, unique2, restored, masked)
         height, width = tokens.image_size
         return Decomposition(*(image if image is None else image[..., :height, :width] for image in images))

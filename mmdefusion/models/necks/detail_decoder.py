@@ -22,8 +22,8 @@ from ..layers import (
     unpatchify,
 )
 
-#: Keeps the amplification's weights, which read large features, from moving faster than all others.
-_AMPLIFICATION_SCALE = 0.1
+#: Keeps the weights of the last layers, which read large features, from moving faster than all others.
+_LAST_SCALE = 0.1
 #: Distance in pixels over which brightness follows the gradients rather than the base.
 SCREENING_LENGTH = 16
 #: Side in pixels of the window in which the sources' gradients are compared, and the energy below which none counts: a
@@ -139,11 +139,15 @@ class DetailDecoder(nn.Module):
     already keeps the stronger detail and leans to the brighter source. Exchanging the sources changes nothing. Of gray
     sources (equal channels) the fused image is gray.
 
+    Views of a photo are noisy where the photo is not. For them alone a restoration is added, which undoes what both
+    have of that; in pairs, which nobody has degraded, it would find noise in whatever a photo does not have.
+
     Args:
         arch: Sizes; ``detail_dims`` is the width at full resolution.
+        channels: Channels C of an image.
     """
 
-    def __init__(self, arch: FusionArch) -> None:
+    def __init__(self, arch: FusionArch, channels: int) -> None:
         super().__init__()
         widths = arch.detail_widths
         self.levels = len(widths) - 1
@@ -160,10 +164,19 @@ class DetailDecoder(nn.Module):
         self.brightness_scale = nn.Parameter(torch.tensor(0.3))
         # Its logarithm.
         self.amplification = init_conv(widths[0], 1)
-        for layer in (self.base_query, self.gradient_query, self.amplification):
+        self.restoration = init_conv(widths[0], channels)
+        for layer in (self.base_query, self.gradient_query, self.amplification, self.restoration):
             nn.init.zeros_(layer.weight)
 
-    def forward(self, tokens: Tensor, grid: TokenGrid, features: list[Tensor], x1: Tensor, x2: Tensor) -> Tensor:
+    def forward(
+        self,
+        tokens: Tensor,
+        grid: TokenGrid,
+        features: list[Tensor],
+        x1: Tensor,
+        x2: Tensor,
+        restore: bool = False,
+    ) -> Tensor:
         """Decodes the fused image.
 
         Args:
@@ -173,6 +186,7 @@ class DetailDecoder(nn.Module):
                 (2N, C_i, H_i, W_i).
             x1: First sources, RGB in [0, 1], (N, C, H, W).
             x2: Second sources, of the same shape.
+            restore: Whether the sources are degraded views of a photo.
 
         Returns:
             (N, C, H, W) float32, nominally in [0, 1] but not clamped.
@@ -189,7 +203,8 @@ class DetailDecoder(nn.Module):
                 brightness = _preference(self.base_query(x), features[level])
             if level > 1:
                 x = self.up[level - 1](x)
-        detail, amplification = in_strips(self._finest, [x, features[0]], halo=1, step=1)
+        finest = self._finest_and_restoration if restore else self._finest
+        detail, amplification, *restoration = in_strips(finest, [x, features[0]], halo=1, step=1)
         size = rows * self.patch_size, columns * self.patch_size
         planes = [reflect_pad(image.float(), *size).contiguous() for image in (x1, x2)]
         # One plane stands for three equal ones; not asked where gradients or graphs would depend on the answer.
@@ -199,15 +214,28 @@ class DetailDecoder(nn.Module):
             scale = 2**self.levels
             base, missing = in_strips(self._base, [*planes, brightness, detail, amplification], halo=scale, step=scale)
             fused = base.sub_(solve_screened_poisson(missing, SCREENING_LENGTH**-2))
+            for addend in restoration:
+                fused = fused + addend
         fused = fused.expand(-1, x1.size(1), -1, -1)
         return fused[..., :height, :width]
 
     def _finest(self, x: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         """Preference for the first source's gradient and logarithm of the amplification, at full resolution."""
-        x = self.up[0](x)
-        x = self.refine[0](x + _Maximum.apply(*features.chunk(2))).relu_()
-        detail = _preference(self.gradient_query(x), features)
-        return detail, _AMPLIFICATION_SCALE * self.amplification(x).float()
+        return self._last(self._full(x, features), features)
+
+    def _finest_and_restoration(self, x: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same, and what restores views of a photo."""
+        x = self._full(x, features)
+        # Plane by plane, as images are: sums of both layouts take several times as long.
+        restoration = (_LAST_SCALE * self.restoration(x).float()).contiguous()
+        return *self._last(x, features), restoration
+
+    def _full(self, x: Tensor, features: Tensor) -> Tensor:
+        """Decoded features at full resolution."""
+        return self.refine[0](self.up[0](x) + _Maximum.apply(*features.chunk(2))).relu_()
+
+    def _last(self, x: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        return _preference(self.gradient_query(x), features), _LAST_SCALE * self.amplification(x).float()
 
     def _base(
         self, x1: Tensor, x2: Tensor, brightness: Tensor, detail: Tensor, amplification: Tensor
