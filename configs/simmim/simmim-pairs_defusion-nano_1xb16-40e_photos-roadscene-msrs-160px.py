@@ -1,4 +1,5 @@
-# Masked image modeling of nano with its decomposition and fusion, on pairs, on a CPU: bfloat16, 40 epochs of 100 batches.
+# Masked image modeling of nano with its decomposition and fusion, on pairs, on a CPU: bfloat16, 40 epochs of 100
+# batches.
 _base_ = [
     '../_base_/models/simmim_defusion-nano.py',
     '../_base_/datasets/photos_roadscene_msrs_masked_pairs.py',

@@ -26,8 +26,8 @@ from mmdefusion.evaluation.report import write_json
 from mmdefusion.utils.benchmark import environment_line
 
 STORES = ('folder', 'shards', 'lmdb')
-#: Steps before timing begins. A forked worker shares the trainer's memory, whose pages are copied as the next steps write
-#: to them.
+#: Steps before timing begins. A forked worker shares the trainer's memory, whose pages are copied as the next steps
+#: write to them.
 WARM_UP_STEPS = 3
 
 

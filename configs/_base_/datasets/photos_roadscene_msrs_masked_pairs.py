@@ -31,9 +31,7 @@ pair_pipeline = [
     dict(type='PackFusionInputs'),
 ]
 splits = '{{ fileDirname }}/splits'
-pairs = dict(
-    type='PairedImageDataset', data_prefix=dict(img_path='vi', partner_path='ir'), pipeline=pair_pipeline
-)
+pairs = dict(type='PairedImageDataset', data_prefix=dict(img_path='vi', partner_path='ir'), pipeline=pair_pipeline)
 train_dataloader = dict(
     batch_size=16,
     dataset=dict(
