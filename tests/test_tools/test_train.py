@@ -71,7 +71,8 @@ def test_missing_data_is_one_message_before_training(run_tool):
 
 def test_compiled_steps_train_the_same_network(tiny_config, run_tool, tmp_path):
     """Traced as for every backend, with the operators themselves as the one that needs no compiler."""
-    options = ('--cfg-options', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=2', 'train_dataloader.dataset.indices=8')
+    two_steps = ('train_cfg.max_epochs=1', 'train_cfg.val_interval=2', 'train_dataloader.dataset.indices=8')
+    options = ('--cfg-options', *two_steps)
     runs = dict(eager=options, compiled=('--compile', *options, 'compile.backend=aot_eager'))
     for name, arguments in runs.items():
         result = run_tool('python', TRAIN, tiny_config, '--work-dir', tmp_path / name, *arguments)
