@@ -20,7 +20,7 @@ model = dict(
                 information=20.0,
                 edge=85.0,
                 contrast=80.0,
-                difference=20.0,
+                difference=26.0,
                 intensity=40.0,
                 # A square of small numbers: a step of a tenth of the range that no source has counts 0.01.
                 steps=3e4,

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -203,8 +205,8 @@ class DetailDecoder(nn.Module):
                 brightness = _preference(self.base_query(x), features[level])
             if level > 1:
                 x = self.up[level - 1](x)
-        finest = self._finest_and_restoration if restore else self._finest
-        detail, amplification, *restoration = in_strips(finest, [x, features[0]], halo=1, step=1)
+        finest = in_strips(partial(self._finest, restore), [x, features[0]], halo=1, step=1)
+        detail, amplification = finest[:2]
         size = rows * self.patch_size, columns * self.patch_size
         planes = [reflect_pad(image.float(), *size).contiguous() for image in (x1, x2)]
         # One plane stands for three equal ones; not asked where gradients or graphs would depend on the answer.
@@ -214,28 +216,19 @@ class DetailDecoder(nn.Module):
             scale = 2**self.levels
             base, missing = in_strips(self._base, [*planes, brightness, detail, amplification], halo=scale, step=scale)
             fused = base.sub_(solve_screened_poisson(missing, SCREENING_LENGTH**-2))
-            for addend in restoration:
-                fused = fused + addend
+            if restore:
+                fused = fused + finest[2]
         fused = fused.expand(-1, x1.size(1), -1, -1)
         return fused[..., :height, :width]
 
-    def _finest(self, x: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Preference for the first source's gradient and logarithm of the amplification, at full resolution."""
-        return self._last(self._full(x, features), features)
-
-    def _finest_and_restoration(self, x: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same, and what restores views of a photo."""
-        x = self._full(x, features)
-        # Plane by plane, as images are: sums of both layouts take several times as long.
-        restoration = (_LAST_SCALE * self.restoration(x).float()).contiguous()
-        return *self._last(x, features), restoration
-
-    def _full(self, x: Tensor, features: Tensor) -> Tensor:
-        """Decoded features at full resolution."""
-        return self.refine[0](self.up[0](x) + _Maximum.apply(*features.chunk(2))).relu_()
-
-    def _last(self, x: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        return _preference(self.gradient_query(x), features), _LAST_SCALE * self.amplification(x).float()
+    def _finest(self, restore: bool, x: Tensor, features: Tensor) -> tuple[Tensor, ...]:
+        """Preference for the first source's gradient, logarithm of the amplification and restoration, if asked for."""
+        x = self.refine[0](self.up[0](x) + _Maximum.apply(*features.chunk(2))).relu_()
+        maps = [_preference(self.gradient_query(x), features), _LAST_SCALE * self.amplification(x).float()]
+        if restore:
+            # Plane by plane, as images are: sums of both layouts take several times as long.
+            maps.append((_LAST_SCALE * self.restoration(x).float()).contiguous())
+        return tuple(maps)
 
     def _base(
         self, x1: Tensor, x2: Tensor, brightness: Tensor, detail: Tensor, amplification: Tensor
