@@ -1,4 +1,4 @@
-# Pretraining on a CPU: the nano network on a folder of a few thousand photos, bfloat16, 12 epochs.
+# Pretraining on a CPU: the nano network on a folder of a few thousand photos, 12 epochs.
 #
 # data/photos
 # └── *.jpg        every 20th photo, in the order of their names, is held out for validation

@@ -20,14 +20,14 @@ model = dict(
             encoder=encoder,
             checkpoint='data/teachers/mae_pretrain_vit_base.pth',
             recipe='download mae_pretrain_vit_base.pth of github.com/facebookresearch/mae',
-            dtype='bfloat16',
+            dtype='auto',
         ),
         dict(
             type='FrozenEncoder',
             encoder=encoder,
             checkpoint='work_dirs/mae_vit-base-p16_8xb64-400e_infrared-224px/epoch_400.pth',
             recipe='tools/dist_train.sh configs/mae/mae_vit-base-p16_8xb64-400e_infrared-224px.py 8',
-            dtype='bfloat16',
+            dtype='auto',
         ),
     ],
     mcud_head=dict(

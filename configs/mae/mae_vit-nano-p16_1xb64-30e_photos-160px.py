@@ -1,4 +1,4 @@
-# A small teacher of visible images, on a CPU: bfloat16, 30 epochs of a few thousand photos.
+# A small teacher of visible images, on a CPU: 30 epochs of a few thousand photos.
 _base_ = [
     '../_base_/models/mae_vit-nano.py',
     '../_base_/datasets/photos_mae.py',

@@ -1,4 +1,4 @@
-# Masked image modeling of nano's encoder on a CPU: bfloat16, 28 epochs of 100 batches.
+# Masked image modeling of nano's encoder on a CPU: 28 epochs of 100 batches.
 _base_ = [
     '../_base_/models/simmim_defusion-nano.py',
     '../_base_/datasets/photos_roadscene_msrs_images.py',

@@ -10,13 +10,15 @@ from .hooks import (
     ReproducibleRunHook,
     StopOnInvalidLossHook,
 )
-from .loops import ResumableTrainLoop
+from .loops import AutocastTestLoop, AutocastValLoop, ResumableTrainLoop
 from .optimizers import AutocastOptimWrapper, LayerDecayOptimWrapperConstructor
 from .strategies import FullyShardStrategy
 
 __all__ = [
     'AtomicCheckpointHook',
     'AutocastOptimWrapper',
+    'AutocastTestLoop',
+    'AutocastValLoop',
     'CompileHook',
     'EMAHook',
     'FusionOutputHook',

@@ -183,6 +183,18 @@ class ConvStack(nn.Module):
         return self.decoder(torch.maximum(self.stem(x1), self.stem(x2)))
 
 
+class FusedOnly(nn.Module):
+    """The network as a function of two tensors, as compilers and exporters want it."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """Two images (N, 3, H, W), RGB in [0, 1] -> (N, 3, H, W)."""
+        return self.model.decode_fused(x1, x2)
+
+
 def environment_line(device: str = 'cpu') -> str:
     """What was measured on, in one line: processor, threads, memory, versions."""
     name = platform.processor() or platform.machine()

@@ -1,9 +1,13 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
+import warnings
+from types import SimpleNamespace
+
 import pytest
 import torch
+from mmengine.evaluator import Evaluator
 from torch import nn
 
-from mmdefusion.engine import AutocastOptimWrapper
+from mmdefusion.engine import AutocastOptimWrapper, AutocastTestLoop, AutocastValLoop
 from mmdefusion.engine.optimizers import autocast_dtype
 
 
@@ -38,6 +42,36 @@ def test_auto_is_bfloat16_on_a_cpu_that_has_it_only(monkeypatch):
         monkeypatch.setattr(torch.ops.mkldnn, '_is_mkldnn_bf16_supported', lambda supported=supported: supported)
         assert autocast_dtype('auto', 'cpu') == expected
         assert autocast_dtype('auto', 'cuda') is None
+
+
+def test_bfloat16_on_a_cpu_that_emulates_it_warns(monkeypatch):
+    monkeypatch.setattr(torch.ops.mkldnn, '_is_mkldnn_bf16_supported', lambda: False)
+    with pytest.warns(UserWarning, match='no instructions for bfloat16'):
+        assert autocast_dtype('bfloat16', 'cpu') == torch.bfloat16
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        assert autocast_dtype('bfloat16', 'cuda') == torch.bfloat16
+        assert autocast_dtype('float32', 'cpu') is None
+
+
+@pytest.mark.parametrize('supported', [True, False])
+@pytest.mark.parametrize('loop', [AutocastValLoop, AutocastTestLoop])
+def test_loops_autocast_on_a_cpu_that_has_bfloat16_only(loop, supported, monkeypatch):
+    monkeypatch.setattr(torch.ops.mkldnn, '_is_mkldnn_bf16_supported', lambda: supported)
+    seen = []
+
+    class Model(nn.Linear):
+        def val_step(self, batch):
+            seen.append(self(batch).dtype)
+            return [0]
+
+        test_step = val_step
+
+    runner = SimpleNamespace(model=Model(2, 2), call_hook=lambda *args, **kwargs: None)
+    evaluator = Evaluator([])
+    evaluator.evaluate = lambda size: {}
+    loop(runner, torch.utils.data.DataLoader(torch.ones(1, 2)), evaluator).run()
+    assert seen == [torch.bfloat16 if supported else torch.float32]
 
 
 def test_bad_dtype():

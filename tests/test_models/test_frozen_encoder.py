@@ -85,6 +85,13 @@ def test_bfloat16(weights):
         make(weights, dtype='float16')
 
 
+@pytest.mark.parametrize('supported', [True, False])
+def test_auto_is_bfloat16_unless_a_cpu_emulates_it(weights, monkeypatch, supported):
+    monkeypatch.setattr(torch.ops.mkldnn, '_is_mkldnn_bf16_supported', lambda: supported)
+    expected = torch.bfloat16 if supported else torch.float32
+    assert next(make(weights, dtype='auto').network.parameters()).dtype == expected
+
+
 def test_a_copy_shares_the_network(weights):
     teacher = make(weights)
     assert copy.deepcopy(teacher).network is teacher.network

@@ -25,7 +25,7 @@ def test_train_resume_and_test(tiny_config, run_tool, tmp_path):
     whole = run_tool('python', TRAIN, tiny_config, '--work-dir', tmp_path / 'whole')
     assert whole.returncode == 0, whole.stderr
     half = run_tool(
-        'python', TRAIN, tiny_config, '--work-dir', tmp_path / 'half', '--cfg-options', 'val_cfg.fp16=False'
+        'python', TRAIN, tiny_config, '--work-dir', tmp_path / 'half', '--cfg-options', 'val_cfg.type=ValLoop'
     )
     assert half.returncode == 0, half.stderr
     # As if the run had been cut off after the first epoch.

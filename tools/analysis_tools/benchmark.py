@@ -19,6 +19,7 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
 from mmdefusion.apis import FusionInferencer
+from mmdefusion.apis.fusion_inferencer import PRECISIONS
 from mmdefusion.apis.tile_planner import TilePlanner
 from mmdefusion.datasets.transforms import RandomCUDMasks
 from mmdefusion.engine.optimizers.autocast_optim_wrapper import autocast_dtype
@@ -28,6 +29,7 @@ from mmdefusion.utils.benchmark import (
     ATTENTION_OPERATORS,
     MATRIX_FLOPS,
     ConvStack,
+    FusedOnly,
     Timing,
     count_flops,
     count_flops_of_shape,
@@ -59,6 +61,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--threads', type=int, help="threads; default: PyTorch's own choice")
     parser.add_argument('--device', default='cpu', help='default cpu')
     parser.add_argument(
+        '--precision', choices=PRECISIONS, default='auto', help='auto: bfloat16 on CPUs that have it (default)'
+    )
+    parser.add_argument(
         '--memory-budget', type=float, default=1.0, metavar='GIB', help='of tiles whose operations count (default 1)'
     )
     parser.add_argument('--batch-size', type=int, default=16, help='photos of a pretraining step (default 16)')
@@ -78,18 +83,6 @@ def _size(text: str) -> tuple[int, int]:
     return width, height
 
 
-class FusedOnly(nn.Module):
-    """The network as a function of two tensors, as compilers and exporters want it."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
-        """Two images (N, 3, H, W), RGB in [0, 1] -> (N, 3, H, W)."""
-        return self.model.decode_fused(x1, x2)
-
-
 class Benchmark:
     """Measures one network.
 
@@ -102,18 +95,18 @@ class Benchmark:
         self.cfg = cfg
         self.args = args
         self.device = torch.device(args.device).type
-        self.dtype = autocast_dtype('auto', self.device)
+        self.dtype = autocast_dtype(args.precision, self.device)
+        self.precision = 'float32' if self.dtype is None else 'bfloat16'
         with tempfile.TemporaryDirectory() as folder:
             weights = Path(folder) / 'random.pth'
             torch.save(self.build().state_dict(), weights)
             # The budget is out of reach: images are measured as a whole.
-            self.fuse = FusionInferencer(
-                cfg, str(weights), args.device, show_progress=False, memory_budget=float('inf')
-            )
+            options = dict(precision=args.precision, memory_budget=float('inf'))
+            self.fuse = FusionInferencer(cfg, str(weights), args.device, show_progress=False, **options)
         self.network = FusedOnly(self.fuse.model).requires_grad_(False)
+        # Not bfloat16 for a float32 network: on a CPU that emulates it one product takes a minute.
         self.products = {
-            name: matrix_product(dtype, args.device)
-            for name, dtype in (('bfloat16', torch.bfloat16), ('float32', torch.float32))
+            name: matrix_product(getattr(torch, name), args.device) for name in sorted({self.precision, 'float32'})
         }
 
     def build(self) -> nn.Module:
@@ -127,9 +120,11 @@ class Benchmark:
             {**functions, **self.products}, self.args.repeats, 1, self.args.max_seconds, self.args.device
         )
 
-    def rates(self, timings: dict[str, Timing]) -> dict[str, float]:
-        """GFLOP/s of the matrix products."""
-        return {f'{name}_gflops': MATRIX_FLOPS / timings[name].median / 1e9 for name in self.products}
+    def rates(self, timings: dict[str, Timing], flops: int, seconds: float) -> dict[str, object]:
+        """GFLOP/s of the matrix products, and the share that a run of the network has of the one in its type."""
+        rates = {f'{name}_gflops': MATRIX_FLOPS / timings[name].median / 1e9 for name in self.products}
+        share = flops / seconds / 1e9 / rates[f'{self.precision}_gflops']
+        return dict(rates, precision=self.precision, share_of_matrix_rate=share)
 
     def run(self, network: Callable, sources: tuple[Tensor, Tensor], dtype: torch.dtype | None) -> Callable[[], Tensor]:
         """The call of a network, by autocast if a type is given."""
@@ -162,16 +157,19 @@ class Benchmark:
         """Latency, throughput, share of the matrix rate, peak memory and the ratio to the convolution stack."""
         sources = self.sources(width, height)
         stack = ConvStack().eval().to(self.args.device)
-        network, plain = (self.run(self.network, sources, dtype) for dtype in (self.dtype, None))
-        conv = self.run(stack, sources, None)
+        network = self.run(self.network, sources, self.dtype)
+        others = dict(conv_stack=self.run(stack, sources, None))
+        if self.dtype is not None:
+            others['float32_network'] = self.run(self.network, sources, None)
         flops = self.flops(sources)
         images = tuple(
             np.random.default_rng(index).integers(0, 256, (height, width, 3), dtype=np.uint8) for index in (1, 2)
         )
         memory = peak_memory(network, self.args.device)
-        timings = self.time(network=network, plain=plain, conv_stack=conv, end_to_end=lambda: self.fuse(images))
-        rates = self.rates(timings)
+        timings = self.time(network=network, end_to_end=lambda: self.fuse(images), **others)
         seconds = timings['network'].median
+        float32 = timings.get('float32_network', timings['network']).median
+        rates = self.rates(timings, flops, seconds)
         return dict(
             size=f'{width}x{height}',
             gflop=flops / 1e9,
@@ -181,14 +179,13 @@ class Benchmark:
             peak_mib=None if memory is None else memory / 2**20,
             peak_bytes_per_pixel=None if memory is None else memory / (width * height),
             **rates,
-            share_of_bfloat16_rate=flops / seconds / 1e9 / rates['bfloat16_gflops'],
-            float32_share_of_float32_rate=flops / timings['plain'].median / 1e9 / rates['float32_gflops'],
+            float32_share_of_float32_rate=flops / float32 / 1e9 / rates['float32_gflops'],
             times_faster_than_conv_stack=timings['conv_stack'].median / seconds,
         )
 
     def operations(self, width: int, height: int) -> list[dict]:
         """Floating-point operations by operator, of the whole image and in the tiles of the memory budget."""
-        plan = TilePlanner.of_model(self.fuse.model, 'bfloat16', self.args.memory_budget).plan(height, width)
+        plan = TilePlanner.of_model(self.fuse.model, self.precision, self.args.memory_budget).plan(height, width)
         forms = dict(whole=Counter([(height, width)]))
         if plan is not None:
             rows, columns = ([span.stop - span.start for span in spans] for spans in plan)
@@ -256,7 +253,6 @@ class Benchmark:
         flops = count_flops(step)
         memory = peak_memory(step, self.args.device)
         timings = self.time(step=step)
-        rates = self.rates(timings)
         seconds = timings['step'].median
         return dict(
             crop_size=side,
@@ -265,9 +261,14 @@ class Benchmark:
             seconds=timings['step']._asdict(),
             pairs_per_second=batch / seconds,
             peak_mib=None if memory is None else memory / 2**20,
-            **rates,
-            share_of_bfloat16_rate=flops / seconds / 1e9 / rates['bfloat16_gflops'],
+            **self.rates(timings, flops, seconds),
         )
+
+
+def share_of_rate(found: dict) -> str:
+    """In words."""
+    precision = found['precision']
+    return f'{found["share_of_matrix_rate"]:.0%} of the {precision} rate ({found[f"{precision}_gflops"]:.0f} GFLOP/s)'
 
 
 def print_size(found: dict) -> None:
@@ -278,9 +279,8 @@ def print_size(found: dict) -> None:
     print(
         f'{found["size"]:>10}: {seconds["network"]["median"]:.3f} s ({spread}), with colours and arrays '
         f'{seconds["end_to_end"]["median"]:.3f} s, {found["megapixels_per_second"]:.2f} Mpx/s, {memory}, '
-        f'{found["gflop"]:.1f} GFLOP, {found["share_of_bfloat16_rate"]:.0%} of the bfloat16 rate '
-        f'({found["bfloat16_gflops"]:.0f} GFLOP/s), {found["times_faster_than_conv_stack"]:.2f} times as fast as the '
-        'convolution stack',
+        f'{found["gflop"]:.1f} GFLOP, {share_of_rate(found)}, {found["times_faster_than_conv_stack"]:.2f} times as '
+        'fast as the convolution stack',
         flush=True,
     )
 
@@ -330,7 +330,7 @@ def main() -> int:
         report['pretrain'] = found = benchmark.pretrain()
         print(
             f'pretrain: {found["pairs_per_second"]:.1f} pairs/s at {found["crop_size"]} pixels, batch '
-            f'{found["batch_size"]}, {found["share_of_bfloat16_rate"]:.0%} of the bfloat16 rate'
+            f'{found["batch_size"]}, {share_of_rate(found)}'
         )
     if 'operations' in args.sections:
         # Last of all: what the network keeps for a size has no values after this.

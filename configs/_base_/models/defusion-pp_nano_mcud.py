@@ -12,14 +12,14 @@ model = dict(
             encoder=encoder,
             checkpoint='work_dirs/mae_vit-nano-p16_1xb64-30e_photos-160px/epoch_30.pth',
             recipe='python tools/train.py configs/mae/mae_vit-nano-p16_1xb64-30e_photos-160px.py',
-            dtype='bfloat16',
+            dtype='auto',
         ),
         dict(
             type='FrozenEncoder',
             encoder=encoder,
             checkpoint='work_dirs/mae_vit-nano-p16_1xb64-30e_infrared-160px/epoch_30.pth',
             recipe='python tools/train.py configs/mae/mae_vit-nano-p16_1xb64-30e_infrared-160px.py',
-            dtype='bfloat16',
+            dtype='auto',
         ),
     ],
     mcud_head=dict(

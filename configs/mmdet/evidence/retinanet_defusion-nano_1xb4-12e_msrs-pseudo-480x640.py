@@ -40,7 +40,6 @@ val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='mmdefusion.AutocastOptimWrapper',
-    dtype='bfloat16',
     optimizer=dict(type='AdamW', lr=5e-4, betas=(0.9, 0.99), weight_decay=0.05),
     clip_grad=dict(max_norm=1.0),
     # So few steps are enough for neck and head only if they are large.

@@ -40,7 +40,6 @@ model = dict(
 max_iters = 320
 optim_wrapper = dict(
     type='mmdefusion.AutocastOptimWrapper',
-    dtype='bfloat16',
     optimizer=dict(type='AdamW', lr=5e-4, betas=(0.9, 0.99), weight_decay=0.05),
     clip_grad=dict(max_norm=1.0),
     # So few steps are enough for neck and head only if they are large.
@@ -55,8 +54,8 @@ param_scheduler = [
     dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=20, end=max_iters),
 ]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=80)
-val_cfg = dict(type='ValLoop', fp16=True)
-test_cfg = dict(type='TestLoop', fp16=True)
+val_cfg = dict(type='mmdefusion.AutocastValLoop')
+test_cfg = dict(type='mmdefusion.AutocastTestLoop')
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=10, log_metric_by_epoch=False),

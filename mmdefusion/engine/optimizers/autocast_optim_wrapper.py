@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,7 @@ from mmengine.optim import OptimWrapper
 from torch import nn
 
 from mmdefusion.registry import OPTIM_WRAPPERS
+from mmdefusion.utils.precision import emulates_bfloat16
 
 
 def autocast_dtype(dtype: str, device_type: str) -> torch.dtype | None:
@@ -24,12 +26,21 @@ def autocast_dtype(dtype: str, device_type: str) -> torch.dtype | None:
 
     Raises:
         ValueError: Another ``dtype``.
+
+    Warns:
+        UserWarning: bfloat16 is asked for on a CPU that emulates it.
     """
+    emulated = emulates_bfloat16(device_type)
     if dtype == 'auto':
-        fast = device_type == 'cpu' and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-        return torch.bfloat16 if fast else None
+        return torch.bfloat16 if device_type == 'cpu' and not emulated else None
     if dtype not in ('bfloat16', 'float32'):
         raise ValueError(f"dtype must be 'auto', 'bfloat16' or 'float32', got {dtype!r}")
+    if dtype == 'bfloat16' and emulated:
+        warnings.warn(
+            'this CPU has no instructions for bfloat16, in which matrix products are many times slower here than in '
+            "float32; 'auto' chooses the quicker one",
+            stacklevel=2,
+        )
     return torch.bfloat16 if dtype == 'bfloat16' else None
 
 

@@ -8,10 +8,12 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from mmengine.device import get_device
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmdefusion.registry import MODELS
+from mmdefusion.utils.precision import emulates_bfloat16
 from mmdefusion.utils.pretrained import load_pretrained
 
 
@@ -32,7 +34,8 @@ class FrozenEncoder(BaseModule):
         checkpoint: File or URL of its weights: of ``MAE`` training here, or a published MAE file.
         prefix: Prefix of its names in the file, None for a common one, see :func:`load_pretrained`.
         recipe: How to get the file, for the message when it is not there; a command or an address.
-        dtype: ``'float32'``, or ``'bfloat16'`` for half the memory; tokens are float32 anyway.
+        dtype: ``'float32'``, ``'bfloat16'`` for half the memory, or ``'auto'``: bfloat16 unless training is on a CPU
+            that emulates it. Tokens are float32 anyway.
     """
 
     def __init__(
@@ -44,8 +47,10 @@ class FrozenEncoder(BaseModule):
         dtype: str = 'float32',
     ) -> None:
         super().__init__()
-        if dtype not in ('float32', 'bfloat16'):
-            raise ValueError(f"dtype must be 'float32' or 'bfloat16', got {dtype!r}")
+        if dtype not in ('auto', 'float32', 'bfloat16'):
+            raise ValueError(f"dtype must be 'auto', 'float32' or 'bfloat16', got {dtype!r}")
+        if dtype == 'auto':
+            dtype = 'float32' if emulates_bfloat16(torch.device(get_device()).type) else 'bfloat16'
         self.encoder = encoder
         self.checkpoint = checkpoint
         self.prefix = prefix
