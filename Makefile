@@ -1,6 +1,7 @@
 # make demo                fuse sample pairs; needs Python 3.11, compiles nothing
 # make test                the whole suite on the official packages; compiles MMCV once
 # make test STACK=onedl    the same on the OneDL packages
+# make test-deepspeed      training with DeepSpeed, in an environment of its own; needs a C++ compiler
 # make lint | format | clean
 #
 # Variables: PYTHON=python3.11  TORCH=torch==2.13.0  STACK=openmmlab|onedl  PYTEST_ARGS=...  MAX_JOBS=N
@@ -25,19 +26,24 @@ key := $(shell printf '%s' '$(base_python) $(TORCH)' | cksum | cut -d ' ' -f 1)
 
 core := .venv
 full := .venv-$(STACK)
+deepspeed := .venv-deepspeed
 lint := .venv-lint
 pip_install = bin/python -m pip install --quiet
 editable := --no-build-isolation -e .
 packaging := setup.py pyproject.toml requirements/runtime.txt
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint format clean
+.PHONY: demo test test-deepspeed lint format clean
 
 demo: $(core)/.ready
 	$(core)/bin/python demo/run_demo.py
 
 test: $(full)/.ready
 	$(full)/bin/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
+
+# Not part of the whole suite: with DeepSpeed installed every import of MMEngine's strategies takes twice as long.
+test-deepspeed: $(deepspeed)/.ready
+	PATH="$(CURDIR)/$(deepspeed)/bin:$$PATH" $(deepspeed)/bin/python -m pytest tests/test_engine/test_deepspeed.py
 
 lint: $(lint)/.ready
 	$(lint)/bin/ruff check .
@@ -49,7 +55,7 @@ format: $(lint)/.ready
 
 # The cached MMCV wheels stay: they take long, and are valid for any clone.
 clean:
-	rm -rf .venv .venv-openmmlab .venv-onedl .venv-lint build dist *.egg-info mmdefusion/.mim .pytest_cache .ruff_cache
+	rm -rf .venv .venv-openmmlab .venv-onedl .venv-deepspeed .venv-lint build dist *.egg-info mmdefusion/.mim .pytest_cache .ruff_cache
 
 # torch comes first, and constraints.txt keeps every later installation from replacing it.
 %/.base-$(key): requirements/build.txt
@@ -72,6 +78,12 @@ $(full)/.ready: $(full)/.base-$(key) $(requirements_$(STACK)) requirements/tests
 	    $$(grep -E '^(onedl-)?mmcv==' $(requirements_$(STACK)))) && \
 	    $(full)/$(pip_install) -c $(full)/constraints.txt "$$wheel" -r $(requirements_$(STACK))
 	@$(full)/$(pip_install) -c $(full)/constraints.txt $(editable)
+	@touch $@
+
+$(deepspeed)/.ready: $(deepspeed)/.base-$(key) requirements/core.txt requirements/deepspeed.txt $(packaging)
+	@echo 'installing requirements/deepspeed.txt into $(deepspeed)'
+	@$(deepspeed)/$(pip_install) -c $(deepspeed)/constraints.txt -r requirements/deepspeed.txt
+	@$(deepspeed)/$(pip_install) -c $(deepspeed)/constraints.txt $(editable)
 	@touch $@
 
 $(lint)/.ready: requirements/lint.txt

@@ -11,7 +11,7 @@ from .hooks import (
     StopOnInvalidLossHook,
 )
 from .loops import AutocastTestLoop, AutocastValLoop, ResumableTrainLoop
-from .optimizers import AutocastOptimWrapper, LayerDecayOptimWrapperConstructor
+from .optimizers import AutocastOptimWrapper, DeepSpeedOptimWrapper, LayerDecayOptimWrapperConstructor
 from .strategies import FullyShardStrategy
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     'AutocastTestLoop',
     'AutocastValLoop',
     'CompileHook',
+    'DeepSpeedOptimWrapper',
     'EMAHook',
     'FusionOutputHook',
     'FusionVisualizationHook',

@@ -2,6 +2,7 @@
 """Optimizer wrappers and their constructors."""
 
 from .autocast_optim_wrapper import AutocastOptimWrapper, autocast_dtype
+from .deepspeed_optim_wrapper import DeepSpeedOptimWrapper
 from .layer_decay_optim_wrapper_constructor import LayerDecayOptimWrapperConstructor
 
-__all__ = ['AutocastOptimWrapper', 'LayerDecayOptimWrapperConstructor', 'autocast_dtype']
+__all__ = ['AutocastOptimWrapper', 'DeepSpeedOptimWrapper', 'LayerDecayOptimWrapperConstructor', 'autocast_dtype']
