@@ -108,6 +108,8 @@ def build_trained_model(cfg: ConfigDict, weights: str | None, scope: str) -> nn.
         cfg.update(embedded_config(checkpoint, weights)._cfg_dict)
     if 'model' not in cfg:
         raise ValueError(f'the config has no entry "model"; found {sorted(cfg)}')
+    if 'type' not in cfg.model:
+        raise ValueError(f'{weights}: holds no whole model, but only {sorted(cfg.model)}; {HOW_TO_GET_WEIGHTS}')
     with MODELS.switch_scope_and_registry(cfg.get('default_scope', scope)) as registry:
         model = registry.build(cfg.model)
     if checkpoint is not None:

@@ -1,6 +1,7 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
 from pathlib import Path
 
+import pytest
 import torch
 from mmengine.config import Config
 
@@ -54,6 +55,21 @@ def test_the_mean_of_three_checkpoints(run_tool, tmp_path):
     for name, value in content['state_dict'].items():
         expected = sum(model.state_dict()[name].double() for model in models) / 3
         torch.testing.assert_close(value, expected.float(), rtol=1e-6, atol=1e-7)
+
+
+def test_the_backbone_alone(run_tool, tmp_path):
+    model = save_training_checkpoint(tmp_path / 'epoch_1.pth')
+    result = run_tool('python', TOOL, 'epoch_1.pth', 'backbone.pth', '--backbone-only', '--dtype', 'float32')
+    assert result.returncode == 0, result.stderr
+    weights = torch.load(tmp_path / 'backbone.pth', weights_only=True)['state_dict']
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'backbone.pth'), prefix='backbone.')
+    backbone = MODELS.build(dict(tiny_model_cfg(detail_dims=4)['backbone'], init_cfg=init_cfg))
+    backbone.init_weights()
+    assert set(weights) == {f'backbone.{name}' for name in backbone.state_dict()}
+    for name, value in backbone.state_dict().items():
+        assert torch.equal(value, model.backbone.state_dict()[name]), name
+    with pytest.raises(ValueError, match=r"holds no whole model, but only \['backbone'\]"):
+        FusionInferencer(weights=str(tmp_path / 'backbone.pth'), show_progress=False)
 
 
 def test_a_checkpoint_without_config_is_refused(run_tool, tmp_path):

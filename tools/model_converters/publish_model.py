@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
+from torch import nn
 
 import mmdefusion
 from mmdefusion.apis.checkpoint import embedded_config, load_all_weights, read_checkpoint
@@ -29,10 +30,15 @@ def parse_args() -> argparse.Namespace:
         '--average-with', nargs='+', default=[], metavar='FILE', help='checkpoints to average the weights with'
     )
     parser.add_argument('--dtype', choices=DTYPES, default='float16', help='type of the stored weights')
+    parser.add_argument(
+        '--backbone-only', action='store_true', help='only the backbone, for detectors, segmentors and further training'
+    )
     return parser.parse_args()
 
 
-def publish(in_file: str, out_file: str, dtype: torch.dtype, average_with: Sequence[str] = ()) -> int:
+def publish(
+    in_file: str, out_file: str, dtype: torch.dtype, average_with: Sequence[str] = (), backbone_only: bool = False
+) -> int:
     """Writes the file, atomically.
 
     Args:
@@ -40,6 +46,7 @@ def publish(in_file: str, out_file: str, dtype: torch.dtype, average_with: Seque
         out_file: File to write.
         dtype: Type of the stored weights; loading converts them to float32.
         average_with: Other checkpoints of the same network: the mean of all is written.
+        backbone_only: Write nothing but the backbone, under its names in the whole model.
 
     Returns:
         Size of the file in bytes.
@@ -52,7 +59,11 @@ def publish(in_file: str, out_file: str, dtype: torch.dtype, average_with: Seque
     model_config = {key: value for key, value in config.model.items() if key in KEPT}
     model_config['backbone'] = {key: value for key, value in config.model.backbone.items() if key != 'init_cfg'}
     init_default_scope(config.default_scope)
-    model = MODELS.build(model_config)
+    if backbone_only:
+        model_config = dict(backbone=model_config['backbone'])
+        model = nn.ModuleDict(dict(backbone=MODELS.build(model_config['backbone'])))
+    else:
+        model = MODELS.build(model_config)
     text = Config(dict(default_scope=config.default_scope, model=model_config)).pretty_text
     load_all_weights(model, checkpoint, in_file)
     weights = {name: value.double() for name, value in model.state_dict().items()}
@@ -69,7 +80,7 @@ def publish(in_file: str, out_file: str, dtype: torch.dtype, average_with: Seque
 def main() -> None:
     """Entry point."""
     args = parse_args()
-    size = publish(args.in_file, args.out_file, DTYPES[args.dtype], args.average_with)
+    size = publish(args.in_file, args.out_file, DTYPES[args.dtype], args.average_with, args.backbone_only)
     print(f'{args.out_file}: {size / 2**20:.2f} MiB')
 
 
