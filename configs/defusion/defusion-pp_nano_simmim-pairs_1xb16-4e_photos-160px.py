@@ -10,4 +10,4 @@ param_scheduler = [
 ]
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 
-load_from = 'work_dirs/simmim-pairs_defusion-nano_1xb16-40e_photos-roadscene-msrs-160px/epoch_40.pth'
+load_from = 'work_dirs/simmim-pairs_defusion-nano_1xb16-24e_photos-roadscene-msrs-160px/epoch_24.pth'

@@ -56,6 +56,6 @@ def run_tool(tmp_path):
     def run(*command, **variables):
         environment = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', **variables)
         command = [sys.executable if part == 'python' else str(part) for part in command]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
 
     return run
