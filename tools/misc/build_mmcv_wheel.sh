@@ -48,7 +48,7 @@ fi
 build=$(mktemp -d "$cache/build.XXXXXX")
 trap 'rm -rf "$build"' EXIT
 jobs=${MAX_JOBS:-$(getconf _NPROCESSORS_ONLN)}
-echo "compiling $requirement with its operators, $jobs at once; on 2 cores this takes 8 to 20 minutes, once" >&2
+echo "compiling $requirement with its operators, $jobs at once; on 2 cores this takes about 8 minutes, once" >&2
 # Python's own flags ask for debug information, which takes half of the time.
 CFLAGS="${CFLAGS:-} -g0" MMCV_WITH_OPS=1 MAX_JOBS=$jobs "$python" -m pip wheel --no-deps --no-build-isolation --wheel-dir "$build" \
     "$requirement" >&2
