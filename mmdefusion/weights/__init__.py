@@ -6,14 +6,19 @@ from __future__ import annotations
 from pathlib import Path
 
 #: Names of the files beside this one; the first is what :class:`mmdefusion.apis.FusionInferencer` takes by default.
-SHIPPED_WEIGHTS = dict(fusion='defusion-pp_nano_fusion.pth', pretext='defusion-pp_nano_pretext.pth')
+SHIPPED_WEIGHTS = dict(
+    fusion='defusion-pp_nano_fusion.pth',
+    pretext='defusion-pp_nano_pretext.pth',
+    backbone='defusion-pp_nano_backbone.pth',
+)
 
 
 def shipped_weights(name: str = 'fusion') -> str:
     """Path of weights that come with the package.
 
     Args:
-        name: ``'fusion'``, adapted to pairs of all tasks, or ``'pretext'``, pretrained on photos alone.
+        name: ``'fusion'``, adapted to pairs of all tasks, ``'pretext'``, pretrained on photos alone, or ``'backbone'``,
+            a backbone for detectors and segmentors, which fuses no images.
 
     Raises:
         ValueError: If there are none of that name.

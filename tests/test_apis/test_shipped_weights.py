@@ -68,6 +68,11 @@ def test_tiles_of_the_default_do_not_show(task):
     assert np.abs(difference).max() < 4
 
 
+def test_the_backbone_alone_fuses_nothing():
+    with pytest.raises(ValueError, match=r"backbone.pth: holds no whole model, .* 'fusion' and 'pretext'"):
+        FusionInferencer(weights='backbone', device='cpu', show_progress=False)
+
+
 def test_unknown_name():
-    with pytest.raises(ValueError, match=r"no weights 'medical' come with the package; found \['fusion', 'pretext'\]"):
+    with pytest.raises(ValueError, match=r"no weights 'medical' come .* found \['backbone', 'fusion', 'pretext'\]"):
         shipped_weights('medical')
