@@ -34,6 +34,8 @@ else
     meeting=(--nnodes="$nnodes" --max_restarts="$restarts" --rdzv_backend=c10d --rdzv_id="mmdefusion-$port"
         --rdzv_endpoint="$address:$port" --rdzv_conf="is_host=$((node_rank == 0))")
     resume=(--resume)
+    # Otherwise PyTorch 2.13 keeps one store for all starts, in which processes find addresses of those that died.
+    export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
 fi
 
 export PYTHONPATH=$tools/..${PYTHONPATH:+:$PYTHONPATH}

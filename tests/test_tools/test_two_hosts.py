@@ -40,6 +40,8 @@ def test_all_start_again_when_a_process_is_killed(tmp_path):
     told, outputs = train(tmp_path, '--hosts', '1')
     assert told == ['killed a worker', 'trained to iteration 40']
     assert len(outputs) == 1 and 'GPU number: 1' not in outputs[0]
+    # The new processes look for each other, not for those before them.
+    assert 'connectFullMesh failed' not in outputs[0]
 
 
 def test_one_host_goes_on_when_the_other_is_cut_off(tmp_path):

@@ -40,8 +40,8 @@ def connect(pid):
 
 def start(folder, config, host, hosts, answer_seconds, prefix=()):
     """Starts what a user would start on one host."""
-    # One restart is asked for; a meeting over gloo fails now and then, and is tried anew.
-    variables = dict(PYTHON=sys.executable, OMP_NUM_THREADS='1', PORT='29577', MAX_RESTARTS='6')
+    # One for the worker that is killed and one for the host that is cut off; more in case that a meeting fails.
+    variables = dict(PYTHON=sys.executable, OMP_NUM_THREADS='1', PORT='29577', MAX_RESTARTS='4')
     if hosts == 2:
         variables.update(
             NNODES='1:2',
