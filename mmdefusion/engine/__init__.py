@@ -7,6 +7,7 @@ from .hooks import (
     EMAHook,
     FusionOutputHook,
     FusionVisualizationHook,
+    FusionWeightsHook,
     ReproducibleRunHook,
     StopOnInvalidLossHook,
 )
@@ -24,6 +25,7 @@ __all__ = [
     'EMAHook',
     'FusionOutputHook',
     'FusionVisualizationHook',
+    'FusionWeightsHook',
     'FullyShardStrategy',
     'LayerDecayOptimWrapperConstructor',
     'ReproducibleRunHook',

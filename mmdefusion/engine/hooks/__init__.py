@@ -6,6 +6,7 @@ from .compile_hook import CompileHook
 from .ema_hook import EMAHook
 from .fusion_output_hook import FusionOutputHook
 from .fusion_visualization_hook import FusionVisualizationHook
+from .fusion_weights_hook import FusionWeightsHook
 from .invalid_loss_hook import StopOnInvalidLossHook
 from .reproducible_run_hook import ReproducibleRunHook
 
@@ -15,6 +16,7 @@ __all__ = [
     'EMAHook',
     'FusionOutputHook',
     'FusionVisualizationHook',
+    'FusionWeightsHook',
     'ReproducibleRunHook',
     'StopOnInvalidLossHook',
 ]

@@ -1,0 +1,87 @@
+# Copyright (c) mmdefusion authors. All rights reserved.
+from types import SimpleNamespace
+
+import pytest
+from mmengine.model import MMDistributedDataParallel
+from torch import nn
+
+from mmdefusion.engine import FusionWeightsHook
+from mmdefusion.models import FusionHead
+
+START = dict(infrared_visible=dict(structure=100.0, steps=0.0, edge=7.0), multi_focus=dict(truth=5.0))
+
+
+def make_runner(weights=START):
+    model = nn.Module()
+    model.fusion_head = FusionHead(weights)
+    return SimpleNamespace(model=model, iter=0, train_dataloader=range(10))
+
+
+def weights_at(hook, runner, iteration):
+    runner.iter = iteration
+    hook.before_train_iter(runner, batch_idx=iteration % 10)
+    return runner.model.fusion_head.weights
+
+
+def test_weights_change_along_a_line_between_two_epochs():
+    runner = make_runner()
+    hook = FusionWeightsHook(dict(infrared_visible=dict(structure=60.0, steps=200.0)), begin=1, end=3)
+    hook.before_train(runner)
+    line = ((0, 100, 0), (10, 100, 0), (15, 90, 50), (20, 80, 100), (30, 60, 200), (99, 60, 200))
+    for iteration, structure, steps in line:
+        weights = weights_at(hook, runner, iteration)
+        assert weights['infrared_visible'] == pytest.approx(dict(structure=structure, steps=steps, edge=7))
+        assert weights['multi_focus'] == dict(truth=5)
+
+
+def test_a_resumed_training_has_the_weights_of_an_undisturbed_one():
+    target = dict(infrared_visible=dict(steps=200.0))
+    undisturbed, resumed = (FusionWeightsHook(target, begin=0, end=2) for _ in range(2))
+    runners = make_runner(), make_runner()
+    undisturbed.before_train(runners[0])
+    for iteration in range(13):
+        expected = weights_at(undisturbed, runners[0], iteration)
+    resumed.before_train(runners[1])
+    assert weights_at(resumed, runners[1], 12) == expected
+    assert expected['infrared_visible']['steps'] == pytest.approx(120)
+
+
+def test_the_head_of_a_wrapped_model_is_found():
+    runner = make_runner()
+    head = runner.model.fusion_head
+    wrapped = MMDistributedDataParallel.__new__(MMDistributedDataParallel)
+    nn.Module.__init__(wrapped)
+    wrapped.module = runner.model
+    runner.model = wrapped
+    hook = FusionWeightsHook(dict(multi_focus=dict(truth=1.0)), begin=0, end=1)
+    hook.before_train(runner)
+    runner.iter = 10
+    hook.before_train_iter(runner, batch_idx=0)
+    assert head.weights['multi_focus'] == dict(truth=1)
+
+
+def test_the_config_is_not_changed():
+    weights = dict(multi_focus=dict(truth=5.0))
+    runner = make_runner(weights)
+    hook = FusionWeightsHook(dict(multi_focus=dict(truth=1.0)), begin=0, end=1)
+    hook.before_train(runner)
+    weights_at(hook, runner, 10)
+    assert weights == dict(multi_focus=dict(truth=5.0))
+
+
+@pytest.mark.parametrize('epochs', [(2, 2), (3, 1), (-1, 1)])
+def test_epochs_that_do_not_follow_each_other(epochs):
+    with pytest.raises(ValueError, match=rf'begin={epochs[0]} and end={epochs[1]}'):
+        FusionWeightsHook({}, *epochs)
+
+
+def test_terms_and_kinds_without_a_start():
+    for weights in (dict(infrared_visible=dict(contrast=1.0)), dict(medical=dict(contrast=1.0))):
+        hook = FusionWeightsHook(weights, begin=0, end=1)
+        with pytest.raises(ValueError, match=r"found \['contrast'\], for which the head has no weight to start from"):
+            hook.before_train(make_runner())
+
+
+def test_a_model_without_fusion_head():
+    with pytest.raises(ValueError, match='found no fusion_head in Linear'):
+        FusionWeightsHook({}, begin=0, end=1).before_train(SimpleNamespace(model=nn.Linear(1, 1)))
