@@ -1,4 +1,4 @@
-# Unsupervised adaptation to fusion on a CPU, from the checkpoint of pretraining: photos keep up decomposition and
+# Unsupervised adaptation to fusion on a CPU, from the package's weights of pretraining: photos keep up decomposition and
 # masked feature modeling, the fused image learns from real and generated pairs. One network for infrared-visible,
 # multi-focus and multi-exposure pairs, 22 epochs of 100 batches.
 _base_ = [
@@ -15,15 +15,15 @@ model = dict(
         type='FusionHead',
         weights=dict(
             infrared_visible=dict(
-                structure=140.0,
-                fidelity=50.0,
+                structure=180.0,
+                fidelity=45.0,
                 information=20.0,
-                edge=85.0,
-                contrast=80.0,
-                difference=26.0,
+                edge=50.0,
+                contrast=30.0,
+                difference=10.0,
                 intensity=40.0,
-                # A square of small numbers: a step of a tenth of the range that no source has counts 0.01.
-                steps=3e4,
+                # Later, see below: from the first step on it would keep the fused image an average.
+                steps=0.0,
             ),
             multi_focus=dict(truth=200.0, truth_structure=20.0),
             # Not the truth: it would have each region as bright as it was, whatever its neighbours are.
@@ -55,8 +55,24 @@ default_hooks = dict(checkpoint=dict(save_best=None))
 custom_hooks = [
     dict(type='ReproducibleRunHook'),
     dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=0.002, gamma=100),
+    dict(
+        type='FusionWeightsHook',
+        begin=10,
+        end=14,
+        weights=dict(
+            infrared_visible=dict(
+                structure=140.0,
+                fidelity=50.0,
+                edge=85.0,
+                contrast=80.0,
+                difference=26.0,
+                # A square of small numbers: a step of a tenth of the range that no source has counts 0.01.
+                steps=3e4,
+            ),
+        ),
+    ),
 ]
 
-load_from = 'work_dirs/defusion-pp_nano_1xb16-12e_photos-160px/epoch_12.pth'
+load_from = 'mmdefusion://pretext'
 # Batches of photos and of pairs train different heads.
 find_unused_parameters = True

@@ -24,6 +24,6 @@ custom_hooks = [
     dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=0.002, gamma=100),
 ]
 
-load_from = 'work_dirs/defusion-pp_nano_1xb16-12e_photos-160px/epoch_12.pth'
+load_from = 'mmdefusion://pretext'
 # Batches of photos and of pairs train different heads.
 find_unused_parameters = True

@@ -11,6 +11,8 @@ SHIPPED_WEIGHTS = dict(
     pretext='defusion-pp_nano_pretext.pth',
     backbone='defusion-pp_nano_backbone.pth',
 )
+#: What stands before such a name where MMEngine expects a checkpoint: ``load_from='mmdefusion://pretext'``.
+WEIGHTS_SCHEME = 'mmdefusion://'
 
 
 def shipped_weights(name: str = 'fusion') -> str:
@@ -28,4 +30,18 @@ def shipped_weights(name: str = 'fusion') -> str:
     return str(Path(__file__).parent / SHIPPED_WEIGHTS[name])
 
 
-__all__ = ['SHIPPED_WEIGHTS', 'shipped_weights']
+def local_checkpoint(checkpoint: str) -> str:
+    """Path of a checkpoint, which may be ``'mmdefusion://NAME'`` for weights of the package.
+
+    Args:
+        checkpoint: A path, which is returned as it is, or a name after the scheme.
+
+    Raises:
+        ValueError: If no weights of that name come with the package.
+    """
+    if checkpoint.startswith(WEIGHTS_SCHEME):
+        return shipped_weights(checkpoint[len(WEIGHTS_SCHEME) :])
+    return checkpoint
+
+
+__all__ = ['SHIPPED_WEIGHTS', 'WEIGHTS_SCHEME', 'local_checkpoint', 'shipped_weights']

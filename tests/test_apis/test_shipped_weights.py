@@ -4,11 +4,12 @@ import os
 import numpy as np
 import pytest
 import torch
+from mmengine.runner import CheckpointLoader
 
 from mmdefusion.apis import FusionInferencer
 from mmdefusion.datasets.sample_pairs import make_sample_pairs
 from mmdefusion.models import DeFusionViT
-from mmdefusion.weights import SHIPPED_WEIGHTS, shipped_weights
+from mmdefusion.weights import SHIPPED_WEIGHTS, local_checkpoint, shipped_weights
 
 
 @pytest.mark.parametrize('name', SHIPPED_WEIGHTS)
@@ -17,6 +18,20 @@ def test_files_are_small_and_hold_tensors_only(name):
     assert os.path.getsize(path) < 16 * 10**6
     content = torch.load(path, weights_only=True)
     assert all(value.isfinite().all() for value in content['state_dict'].values())
+
+
+@pytest.mark.parametrize('name', SHIPPED_WEIGHTS)
+def test_a_config_names_them_as_a_checkpoint(name):
+    content = CheckpointLoader.load_checkpoint(f'mmdefusion://{name}', map_location='cpu')
+    published = torch.load(shipped_weights(name), weights_only=True)
+    assert content['state_dict'].keys() == published['state_dict'].keys()
+    assert all(torch.equal(value, content['state_dict'][key]) for key, value in published['state_dict'].items())
+
+
+def test_a_name_that_is_none_and_a_path():
+    with pytest.raises(ValueError, match=r"no weights 'medical' come with the package.*'pretext'"):
+        CheckpointLoader.load_checkpoint('mmdefusion://medical')
+    assert local_checkpoint('work_dirs/a.pth') == 'work_dirs/a.pth'
 
 
 @pytest.mark.parametrize('name', SHIPPED_WEIGHTS)

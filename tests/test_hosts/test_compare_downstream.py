@@ -9,7 +9,6 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
-from mmdefusion.weights import shipped_weights
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools/analysis_tools/compare_downstream.py'
 
@@ -73,7 +72,7 @@ def test_detection_of_the_data_alone(run_host_tool, tmp_path):
     for index in (4, 5):
         (data / 'boxes' / f'{index}.txt').write_text('2 0.53125 0.5 0.3125 0.333333\n')
     command = (
-        *('python', TOOL, 'det', '--checkpoint', shipped_weights('pretext'), '--data-root', data),
+        *('python', TOOL, 'det', '--checkpoint', 'mmdefusion://backbone', '--data-root', data),
         *('--variants', 'pair-frozen', '--seeds', '0', '--out-dir', tmp_path / 'out', '--samples', '1'),
         *('--cfg-options', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'default_hooks.checkpoint.interval=1'),
         'model.test_cfg.score_thr=0.0',

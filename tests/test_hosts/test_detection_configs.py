@@ -13,6 +13,7 @@ from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS, init_default_sco
 from mmengine.structures import InstanceData
 
 from mmdefusion.datasets.converters import DETECTION_LAYOUTS
+from mmdefusion.weights import shipped_weights
 
 pytest.importorskip('mmdet.models')
 
@@ -25,6 +26,7 @@ DETECTORS = {
     'rtmdet': 'rtmdet-s_defusion-tiny_8xb32-300e_{}.py',
     'dino': 'dino-4scale_defusion-tiny_8xb2-12e_{}.py',
 }
+NANO = 'faster-rcnn_defusion-nano_1x_{}.py'
 
 
 def build(cfg):
@@ -104,7 +106,7 @@ def test_views_of_time_augmentation(name, sources, pair_folder, check_views):
 def test_every_detector_is_there_for_every_dataset():
     names = {str(path.relative_to(ROOT)) for path in CONFIGS}
     for dataset in DETECTION_LAYOUTS:
-        assert {name.format(dataset) for name in DETECTORS.values()} <= names
+        assert {name.format(dataset) for name in (*DETECTORS.values(), NANO)} <= names
         for variant in ('visible', 'infrared'):
             assert f'faster-rcnn_defusion-tiny_1x_{dataset}-{variant}.py' in names
         assert f'faster-rcnn_r50_fpn_1x_{dataset}-fused.py' in names
@@ -137,7 +139,7 @@ def _stock_name(detector):
 @pytest.mark.parametrize(
     ('name', 'sources'),
     [
-        *((name.format('m3fd'), 2) for name in DETECTORS.values()),
+        *((name.format('m3fd'), 2) for name in (*DETECTORS.values(), NANO)),
         ('faster-rcnn_defusion-tiny_1x_m3fd-visible.py', 1),
         ('faster-rcnn_r50_fpn_1x_m3fd-fused.py', 1),
     ],
@@ -153,7 +155,7 @@ def test_detectors_train_and_predict(name, sources):
         for part in head if isinstance(head, list) else [head]:
             part.fc_out_channels = 16
     if 'arch' in cfg.model.backbone:
-        cfg.model.backbone.arch = dict(base='tiny', depth=1)
+        cfg.model.backbone.arch = dict(base=cfg.model.backbone.arch, depth=1)
     model = build(cfg).train()
     model.init_weights()
     # As random resizing leaves them, of no particular size.
@@ -178,3 +180,14 @@ def test_detectors_train_and_predict(name, sources):
         (predicted,) = model.eval().test_step(dict(inputs=[image], data_samples=[make_sample()]))
     boxes = predicted.pred_instances.bboxes
     assert boxes.shape[1] == 4 and torch.isfinite(boxes).all()
+
+
+@pytest.mark.parametrize('dataset', DETECTION_LAYOUTS)
+def test_a_detector_starts_from_the_weights_of_the_package(dataset):
+    cfg = Config.fromfile(ROOT / NANO.format(dataset))
+    init_default_scope(cfg.default_scope)
+    backbone = MODELS.build(cfg.model.backbone)
+    backbone.init_weights()
+    published = torch.load(shipped_weights('backbone'), weights_only=True)['state_dict']
+    for key, value in backbone.state_dict().items():
+        assert torch.equal(value, published[f'backbone.{key}'].float()), key

@@ -11,6 +11,8 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, HOOKS, MODELS, VISUALIZERS, init_default_scope
 from mmengine.structures import PixelData
 
+from mmdefusion.weights import shipped_weights
+
 pytest.importorskip('mmseg.models')
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs/mmseg'
@@ -80,6 +82,7 @@ def test_every_segmentor_is_there_for_every_dataset():
         size = '640x640' if dataset == 'pst900' else '480x640'
         expected = [f'defusion-tiny_{head}_4xb4-40k_{dataset}-{size}.py' for head in HEADS]
         expected += [f'defusion-tiny_upernet_4xb4-40k_{dataset}-{side}-{size}.py' for side in ('visible', 'infrared')]
+        expected += [f'defusion-nano_upernet_4xb4-40k_{dataset}-{size}.py']
         expected += [f'upernet_r50_4xb4-40k_{dataset}-fused-{size}.py']
         assert set(expected) <= names
         assert all(f']({name})' in listed and f'configs/mmseg/{name}\n' in listed for name in expected)
@@ -127,6 +130,7 @@ def test_segmentors_take_a_pair(head):
     ('name', 'sources'),
     [
         *((f'defusion-tiny_{head}_4xb4-40k_msrs-480x640', 2) for head in HEADS),
+        ('defusion-nano_upernet_4xb4-40k_msrs-480x640', 2),
         ('defusion-tiny_upernet_4xb4-40k_msrs-infrared-480x640', 1),
         ('upernet_r50_4xb4-40k_msrs-fused-480x640', 1),
     ],
@@ -142,7 +146,7 @@ def test_segmentors_train(name, sources):
     if 'upernet' in name:
         cfg.model.decode_head.channels = cfg.model.auxiliary_head.channels = 32
     if 'arch' in cfg.model.backbone:
-        cfg.model.backbone.arch = dict(base='tiny', depth=1)
+        cfg.model.backbone.arch = dict(base=cfg.model.backbone.arch, depth=1)
     model = build(cfg).train()
     model.init_weights()
     samples = []
@@ -162,3 +166,15 @@ def test_segmentors_train(name, sources):
     build_optim_wrapper(model, cfg.optim_wrapper).step()
     moved = {name.split('.')[0] for name, value in trained.items() if not torch.equal(value, before[name])}
     assert moved == {name.split('.')[0] for name in trained} >= {'backbone', 'decode_head'}
+
+
+@pytest.mark.parametrize('dataset', CLASSES)
+def test_a_segmentor_starts_from_the_weights_of_the_package(dataset):
+    size = '640x640' if dataset == 'pst900' else '480x640'
+    cfg = Config.fromfile(ROOT / f'defusion-nano_upernet_4xb4-40k_{dataset}-{size}.py')
+    init_default_scope(cfg.default_scope)
+    backbone = MODELS.build(cfg.model.backbone)
+    backbone.init_weights()
+    published = torch.load(shipped_weights('backbone'), weights_only=True)['state_dict']
+    for key, value in backbone.state_dict().items():
+        assert torch.equal(value, published[f'backbone.{key}'].float()), key

@@ -25,6 +25,7 @@ from mmdefusion.evaluation.downstream import Run, read_curves, summarize, summar
 from mmdefusion.evaluation.report import write_json
 from mmdefusion.utils.image_io import write_bytes, write_image
 from mmdefusion.visualization.learning_curves import write_learning_curves
+from mmdefusion.weights import local_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 VARIANTS = ('visible', 'infrared', 'pair-scratch', 'pair-pretrained', 'pair-frozen')
@@ -66,7 +67,9 @@ def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description='Compare variants of a detector or segmentor over seeds')
     parser.add_argument('task', choices=list(TASKS), help='which table')
-    parser.add_argument('--checkpoint', required=True, help='pretraining checkpoint or published weights')
+    parser.add_argument(
+        '--checkpoint', required=True, help='pretraining checkpoint, published weights, or mmdefusion://NAME'
+    )
     parser.add_argument('--data-root', help='folder of the data; default as in the configs')
     parser.add_argument(
         '--ann-dir',
@@ -169,6 +172,7 @@ def compare(args: argparse.Namespace) -> str:
         The text of table.md.
     """
     task, out_dir = TASKS[args.task], Path(args.out_dir)
+    args.checkpoint = local_checkpoint(args.checkpoint)
     if not Path(args.checkpoint).is_file():
         raise ValueError(f'{args.checkpoint}: no such file; expected a pretraining checkpoint')
     if args.task == 'det' and args.ann_dir is None:
