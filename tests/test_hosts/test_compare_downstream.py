@@ -9,7 +9,6 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
-
 TOOL = Path(__file__).resolve().parents[2] / 'tools/analysis_tools/compare_downstream.py'
 
 PRETRAINED = """
