@@ -8,7 +8,9 @@ check_environment()
 
 from .utils.compat import apply_compat  # noqa: E402
 from .version import __version__  # noqa: E402
+from .weights.scheme import register_weights_scheme  # noqa: E402
 
 apply_compat()
+register_weights_scheme()
 
 __all__ = ['__version__']

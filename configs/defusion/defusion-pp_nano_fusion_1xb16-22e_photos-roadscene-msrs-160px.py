@@ -1,5 +1,5 @@
-# Unsupervised adaptation to fusion on a CPU, from the package's weights of pretraining: photos keep up decomposition and
-# masked feature modeling, the fused image learns from real and generated pairs. One network for infrared-visible,
+# Unsupervised adaptation to fusion on a CPU, from the package's weights of pretraining: photos keep up decomposition
+# and masked feature modeling, the fused image learns from real and generated pairs. One network for infrared-visible,
 # multi-focus and multi-exposure pairs, 22 epochs of 100 batches.
 _base_ = [
     '../_base_/models/defusion-pp_nano.py',

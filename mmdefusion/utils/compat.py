@@ -13,8 +13,6 @@ from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import checkpoint
 
-from mmdefusion.weights import WEIGHTS_SCHEME, local_checkpoint
-
 _HISTORY_STATISTICS = ('min', 'max', 'current', 'mean')
 
 
@@ -23,7 +21,6 @@ def apply_compat() -> None:
     allow_history_buffers()
     refuse_unsafe_loading()
     register_package_names()
-    register_weights_scheme()
 
 
 def allow_history_buffers() -> None:
@@ -103,13 +100,3 @@ def _is_editable(name: str) -> bool:
 def _has_mim_folder(module: str) -> bool:
     spec = find_spec(module)
     return spec is not None and spec.origin is not None and (Path(spec.origin).parent / '.mim').is_dir()
-
-
-def register_weights_scheme() -> None:
-    """Let every checkpoint of a config be ``'mmdefusion://NAME'``: weights that come with the package."""
-    checkpoint.CheckpointLoader.register_scheme(WEIGHTS_SCHEME, load_from_mmdefusion, force=True)
-
-
-def load_from_mmdefusion(filename: str, map_location: str | None = None) -> dict:
-    """Load weights of the package by name, for MMEngine's ``CheckpointLoader``."""
-    return checkpoint.load_from_local(local_checkpoint(filename), map_location)
