@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -45,3 +46,25 @@ def test_shown_configs_are_the_shipped_ones(document, whole, parts):
             assert all(squeeze(line) in shipped for line in code.splitlines()), path
         else:
             assert squeeze(code) == shipped, path
+
+
+def test_the_config_for_pairs_of_ones_own_works(tmp_path):
+    document = (ROOT / 'docs/en/user_guides/adapt.md').read_text()
+    (code,) = (block for block in re.findall(r'```python\n(.*?)```', document, re.DOTALL) if '_base_ = ' in block)
+    (tmp_path / 'my_fusion.py').write_text(code)
+    cfg = Config.fromfile(tmp_path / 'my_fusion.py')
+    kinds = cfg.train_dataloader.dataset.datasets
+    assert [dataset.kind for dataset in kinds] == ['photo', 'infrared_visible', 'multi_focus', 'multi_exposure']
+    assert kinds[1].data_root == 'data/mine/' and 'ann_file' not in kinds[1]
+    shipped = Config.fromfile(
+        ROOT / 'configs/defusion/defusion-pp_nano_fusion_1xb16-22e_photos-roadscene-msrs-160px.py'
+    )
+    assert plain(kinds[1].pipeline) == plain(shipped.pair_pipeline)
+    assert [plain(cfg[key]) for key in ('model', 'custom_hooks')] == [shipped.model, plain(shipped.custom_hooks)]
+
+
+def plain(value):
+    """A config without the scopes that inheritance from a package writes into it."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items() if key != '_scope_'}
+    return [plain(item) for item in value] if isinstance(value, list) else value

@@ -19,6 +19,7 @@ from mmengine.runner import load_checkpoint
 import mmdefusion  # noqa: F401  checks the environment before anything is built
 from mmdefusion.utils.image_io import write_bytes, write_image
 from mmdefusion.visualization import draw_panel, sample_tiles
+from mmdefusion.weights import local_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = [f'configs/fusion/defusion-pp_nano_{name}-val.py' for name in ('roadscene', 'msrs')]
@@ -29,7 +30,11 @@ def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description='Compare checkpoints on test sets of pairs')
     parser.add_argument(
-        '--checkpoints', nargs='+', required=True, metavar='NAME=PATH', help='checkpoints of the network of the configs'
+        '--checkpoints',
+        nargs='+',
+        required=True,
+        metavar='NAME=PATH',
+        help='checkpoints of the network of the configs, or mmdefusion://NAME for weights of the package',
     )
     parser.add_argument(
         '--configs',
@@ -44,7 +49,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--num-samples', type=int, default=3, help='pairs of each set to show the parts of (default 3)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='override settings of configs')
     args = parser.parse_args()
-    args.checkpoints = dict(item.partition('=')[::2] for item in args.checkpoints)
+    named = dict(item.partition('=')[::2] for item in args.checkpoints)
+    args.checkpoints = {name: local_checkpoint(path) for name, path in named.items()}
     missing = [path for path in args.checkpoints.values() if not Path(path).is_file()]
     if missing or '' in args.checkpoints:
         parser.error(f'--checkpoints must be NAME=PATH of files, these are none: {missing}')
