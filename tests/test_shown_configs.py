@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
+import mmdefusion  # noqa: F401 -- registers the package with MMEngine
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -60,7 +62,9 @@ def test_the_config_for_pairs_of_ones_own_works(tmp_path):
         ROOT / 'configs/defusion/defusion-pp_nano_fusion_1xb16-22e_photos-roadscene-msrs-160px.py'
     )
     assert plain(kinds[1].pipeline) == plain(shipped.pair_pipeline)
-    assert [plain(cfg[key]) for key in ('model', 'custom_hooks')] == [shipped.model, plain(shipped.custom_hooks)]
+    assert [plain(cfg[key]) for key in ('model', 'custom_hooks')] == [
+        plain(shipped[key]) for key in ('model', 'custom_hooks')
+    ]
 
 
 def plain(value):
