@@ -103,3 +103,29 @@ def test_ablations_of_the_second_stage_differ_in_one_thing():
     assert full.train_dataloader == plain.train_dataloader
     none.train_dataloader.batch_sampler.ratio = (1, 1)
     assert none.train_dataloader == full.train_dataloader
+
+
+def crop_sizes(steps):
+    """Sizes of all crops in pipelines of any depth."""
+    if isinstance(steps, list):
+        return {size for step in steps for size in crop_sizes(step)}
+    if steps['type'] == 'RandomResizedCrop':
+        return {steps['scale']}
+    return crop_sizes(steps.get('transforms', []))
+
+
+def test_kinds_of_pairs_cannot_be_told_by_the_size_of_their_crops():
+    """A network sees how its image is padded; it learned the kind from that, and fused whole pairs as another kind."""
+    cfg = Config.fromfile(ROOT / 'defusion/defusion-pp_nano_fusion_1xb16-22e_photos-roadscene-msrs-160px.py')
+    _, infrared, focus, exposure = cfg.train_dataloader.dataset.datasets
+    pipelines = [dataset.pipeline for dataset in (*infrared.datasets, focus, exposure)]
+    assert [crop_sizes(pipeline) for pipeline in pipelines] == [{136}] * 4
+
+
+def test_adaptation_starts_without_steps_and_from_the_package():
+    cfg = Config.fromfile(ROOT / 'defusion/defusion-pp_nano_fusion_1xb16-22e_photos-roadscene-msrs-160px.py')
+    (hook,) = (hook for hook in cfg.custom_hooks if hook.type == 'FusionWeightsHook')
+    start, end = (weights.infrared_visible for weights in (cfg.model.fusion_head.weights, hook.weights))
+    assert start.steps == 0 < end.steps and end.keys() <= start.keys()
+    assert hook.end < cfg.train_cfg.max_epochs == cfg.param_scheduler[1].T_max
+    assert cfg.load_from == 'mmdefusion://pretext'

@@ -15,21 +15,21 @@ model = dict(
         type='FusionHead',
         weights=dict(
             infrared_visible=dict(
-                structure=180.0,
+                structure=100.0,
                 fidelity=45.0,
                 information=20.0,
-                edge=50.0,
-                contrast=30.0,
-                difference=10.0,
-                intensity=40.0,
-                # Later, see below: from the first step on it would keep the fused image an average.
+                edge=60.0,
+                contrast=80.0,
+                difference=26.0,
+                intensity=80.0,
+                # Comes in later, see FusionWeightsHook: an average of the sources, which decides nothing, has none.
                 steps=0.0,
             ),
             multi_focus=dict(truth=200.0, truth_structure=20.0),
             # Not the truth: it would have each region as bright as it was, whatever its neighbours are.
             multi_exposure=dict(
                 exposure=30.0,
-                structure=60.0,
+                structure=100.0,
                 edge=40.0,
                 information=50.0,
                 fidelity=50.0,
@@ -57,15 +57,14 @@ custom_hooks = [
     dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=0.002, gamma=100),
     dict(
         type='FusionWeightsHook',
-        begin=10,
-        end=14,
+        begin=5,
+        end=10,
         weights=dict(
             infrared_visible=dict(
                 structure=140.0,
                 fidelity=50.0,
                 edge=85.0,
-                contrast=80.0,
-                difference=26.0,
+                intensity=40.0,
                 # A square of small numbers: a step of a tenth of the range that no source has counts 0.01.
                 steps=3e4,
             ),

@@ -11,19 +11,28 @@ _base_ = 'photo_pipeline_160px.py'
 
 # Fusion works on luma as a rule, and on colours where a user asks for it.
 to_luma = dict(type='RandomApply', transforms=[dict(type='SourcesToLuma')], prob=0.75)
+# Crops end within a patch and within a window, as most images do. One size for pairs of all kinds: a network knows how
+# its image is padded, and would tell the kinds by that.
+crop_size = 136
 pair_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadPairedImage'),
-    # From the sources' own resolution, which the fused image has to keep, to all of them, over which brightness has to
-    # be consistent. 136 pixels end within a patch and within a window, as most images do.
-    dict(type='RandomResizedCrop', scale=136, crop_ratio_range=(0.08, 1.0)),
+    # Half of them about as large as they are, which the fused image is to be as well, half of them a part of the scene
+    # up to all of it, over which brightness has to be consistent.
+    dict(
+        type='RandomChoice',
+        transforms=[
+            [dict(type='RandomResizedCrop', scale=crop_size, crop_ratio_range=(0.02, 0.15))],
+            [dict(type='RandomResizedCrop', scale=crop_size, crop_ratio_range=(0.15, 1.0))],
+        ],
+    ),
     dict(type='RandomFlip', prob=0.5),
     dict(type='SourcesToLuma'),
     dict(type='PackFusionInputs'),
 ]
 focus_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='RandomResizedCrop', scale=160, crop_ratio_range=(0.25, 1.0)),
+    dict(type='RandomResizedCrop', scale=crop_size, crop_ratio_range=(0.25, 1.0)),
     dict(type='RandomFlip', prob=0.5),
     # A crop shows a part of the picture, whose blur is larger beside it.
     dict(type='RandomMultiFocusPair', max_radius=(0.008, 0.05)),
@@ -33,7 +42,7 @@ focus_pipeline = [
 exposure_pipeline = [
     dict(type='LoadImageFromFile'),
     # Up to twice as large as the photos are: pictures of a tripod have larger regions, and less noise.
-    dict(type='RandomResizedCrop', scale=160, crop_ratio_range=(0.1, 1.0)),
+    dict(type='RandomResizedCrop', scale=crop_size, crop_ratio_range=(0.1, 1.0)),
     dict(type='RandomFlip', prob=0.5),
     dict(type='RandomMultiExposurePair', full_well=(4e3, 4e5)),
     to_luma,

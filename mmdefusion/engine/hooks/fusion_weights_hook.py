@@ -14,10 +14,10 @@ from mmdefusion.registry import HOOKS
 class FusionWeightsHook(Hook):
     """Leads the weights of :class:`FusionHead` from those of the config to others.
 
-    A term that asks for consistency keeps a network from making a decision that it has not made yet: what follows the
-    brighter source from place to place has steps of brightness at first, an average of the sources never has any. Such
-    a term starts at 0 and comes in when the decision is made. Weights change along a line from ``begin`` to ``end``;
-    they depend on the iteration alone, so a resumed training has those of an undisturbed one.
+    For a training that first asks for one thing and then for another: for a decision between the sources, then for a
+    consistent one. An average of both, which decides nothing, is consistent from the start. Weights change along a
+    line from ``begin`` to ``end``; they depend on the iteration alone, so a resumed training has those of an
+    undisturbed one.
 
     Args:
         weights: By kind and term, as those of the head, the weights at the end. The head has to have a weight for
