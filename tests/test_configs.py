@@ -125,7 +125,9 @@ def test_kinds_of_pairs_cannot_be_told_by_the_size_of_their_crops():
 def test_adaptation_starts_without_steps_and_from_the_package():
     cfg = Config.fromfile(ROOT / 'defusion/defusion-pp_nano_fusion_1xb16-22e_photos-roadscene-msrs-160px.py')
     (hook,) = (hook for hook in cfg.custom_hooks if hook.type == 'FusionWeightsHook')
-    start, end = (weights.infrared_visible for weights in (cfg.model.fusion_head.weights, hook.weights))
-    assert start.steps == 0 < end.steps and end.keys() <= start.keys()
-    assert hook.end < cfg.train_cfg.max_epochs == cfg.param_scheduler[1].T_max
+    start, *later = (
+        kinds.infrared_visible for kinds in (cfg.model.fusion_head.weights, *(s.weights for s in hook.stages))
+    )
+    assert start.steps == 0 < later[0].steps and all(end.keys() <= start.keys() for end in later)
+    assert hook.stages[-1].end < cfg.train_cfg.max_epochs == cfg.param_scheduler[1].T_max
     assert cfg.load_from == 'mmdefusion://pretext'

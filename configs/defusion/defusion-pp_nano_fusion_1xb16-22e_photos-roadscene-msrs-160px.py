@@ -57,18 +57,37 @@ custom_hooks = [
     dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=0.002, gamma=100),
     dict(
         type='FusionWeightsHook',
-        begin=5,
-        end=10,
-        weights=dict(
-            infrared_visible=dict(
-                structure=140.0,
-                fidelity=50.0,
-                edge=85.0,
-                intensity=40.0,
-                # A square of small numbers: a step of a tenth of the range that no source has counts 0.01.
-                steps=3e4,
+        stages=[
+            dict(
+                begin=5,
+                end=10,
+                weights=dict(
+                    infrared_visible=dict(
+                        structure=140.0,
+                        fidelity=50.0,
+                        edge=85.0,
+                        intensity=40.0,
+                        # A square of small numbers: a step of a tenth of the range that no source has counts 0.01.
+                        steps=3e4,
+                    ),
+                ),
             ),
-        ),
+            # What decided is settled, likeness to both sources is not.
+            dict(
+                begin=15,
+                end=16,
+                weights=dict(
+                    infrared_visible=dict(
+                        structure=240.0,
+                        fidelity=60.0,
+                        edge=110.0,
+                        contrast=60.0,
+                        difference=8.0,
+                        intensity=30.0,
+                    ),
+                ),
+            ),
+        ],
     ),
 ]
 

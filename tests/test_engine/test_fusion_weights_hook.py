@@ -17,6 +17,10 @@ def make_runner(weights=START):
     return SimpleNamespace(model=model, iter=0, train_dataloader=range(10))
 
 
+def make_hook(weights, begin, end):
+    return FusionWeightsHook([dict(begin=begin, end=end, weights=weights)])
+
+
 def weights_at(hook, runner, iteration):
     runner.iter = iteration
     hook.before_train_iter(runner, batch_idx=iteration % 10)
@@ -25,7 +29,7 @@ def weights_at(hook, runner, iteration):
 
 def test_weights_change_along_a_line_between_two_epochs():
     runner = make_runner()
-    hook = FusionWeightsHook(dict(infrared_visible=dict(structure=60.0, steps=200.0)), begin=1, end=3)
+    hook = make_hook(dict(infrared_visible=dict(structure=60.0, steps=200.0)), 1, 3)
     hook.before_train(runner)
     line = ((0, 100, 0), (10, 100, 0), (15, 90, 50), (20, 80, 100), (30, 60, 200), (99, 60, 200))
     for iteration, structure, steps in line:
@@ -36,7 +40,7 @@ def test_weights_change_along_a_line_between_two_epochs():
 
 def test_a_resumed_training_has_the_weights_of_an_undisturbed_one():
     target = dict(infrared_visible=dict(steps=200.0))
-    undisturbed, resumed = (FusionWeightsHook(target, begin=0, end=2) for _ in range(2))
+    undisturbed, resumed = (make_hook(target, 0, 2) for _ in range(2))
     runners = make_runner(), make_runner()
     undisturbed.before_train(runners[0])
     for iteration in range(13):
@@ -53,7 +57,7 @@ def test_the_head_of_a_wrapped_model_is_found():
     nn.Module.__init__(wrapped)
     wrapped.module = runner.model
     runner.model = wrapped
-    hook = FusionWeightsHook(dict(multi_focus=dict(truth=1.0)), begin=0, end=1)
+    hook = make_hook(dict(multi_focus=dict(truth=1.0)), 0, 1)
     hook.before_train(runner)
     runner.iter = 10
     hook.before_train_iter(runner, batch_idx=0)
@@ -63,25 +67,39 @@ def test_the_head_of_a_wrapped_model_is_found():
 def test_the_config_is_not_changed():
     weights = dict(multi_focus=dict(truth=5.0))
     runner = make_runner(weights)
-    hook = FusionWeightsHook(dict(multi_focus=dict(truth=1.0)), begin=0, end=1)
+    hook = make_hook(dict(multi_focus=dict(truth=1.0)), 0, 1)
     hook.before_train(runner)
     weights_at(hook, runner, 10)
     assert weights == dict(multi_focus=dict(truth=5.0))
 
 
-@pytest.mark.parametrize('epochs', [(2, 2), (3, 1), (-1, 1)])
+def test_a_later_stage_goes_on_from_the_one_before():
+    runner = make_runner()
+    first = dict(begin=1, end=2, weights=dict(infrared_visible=dict(structure=60.0, steps=200.0)))
+    second = dict(begin=2, end=4, weights=dict(infrared_visible=dict(structure=80.0, edge=9.0)))
+    hook = FusionWeightsHook([first, second])
+    hook.before_train(runner)
+    line = ((5, 100, 0, 7), (15, 80, 100, 7), (20, 60, 200, 7), (30, 70, 200, 8), (50, 80, 200, 9))
+    for iteration, structure, steps, edge in line:
+        weights = weights_at(hook, runner, iteration)['infrared_visible']
+        assert weights == pytest.approx(dict(structure=structure, steps=steps, edge=edge))
+
+
+@pytest.mark.parametrize('epochs', [[(2, 2)], [(3, 1)], [(-1, 1)], [(0, 3), (2, 4)], [(0, 1), (1, 1)]])
 def test_epochs_that_do_not_follow_each_other(epochs):
-    with pytest.raises(ValueError, match=rf'begin={epochs[0]} and end={epochs[1]}'):
-        FusionWeightsHook({}, *epochs)
+    stages = [dict(begin=begin, end=end, weights={}) for begin, end in epochs]
+    found = ', '.join(f'{begin} to {end}' for begin, end in epochs)
+    with pytest.raises(ValueError, match=f'found epochs {found}; expected each to end after it begins'):
+        FusionWeightsHook(stages)
 
 
 def test_terms_and_kinds_without_a_start():
     for weights in (dict(infrared_visible=dict(contrast=1.0)), dict(medical=dict(contrast=1.0))):
-        hook = FusionWeightsHook(weights, begin=0, end=1)
+        hook = make_hook(weights, 0, 1)
         with pytest.raises(ValueError, match=r"found \['contrast'\], for which the head has no weight to start from"):
             hook.before_train(make_runner())
 
 
 def test_a_model_without_fusion_head():
     with pytest.raises(ValueError, match='found no fusion_head in Linear'):
-        FusionWeightsHook({}, begin=0, end=1).before_train(SimpleNamespace(model=nn.Linear(1, 1)))
+        make_hook({}, 0, 1).before_train(SimpleNamespace(model=nn.Linear(1, 1)))
