@@ -49,8 +49,8 @@ class FusionWeightsHook(Hook):
 
     def __init__(self, stages: Sequence[dict]) -> None:
         self.stages = [WeightsStage(**stage) for stage in stages]
-        epochs = [epoch for stage in self.stages for epoch in (stage.begin, stage.end)]
-        if epochs != sorted(epochs) or min(epochs) < 0 or any(stage.begin == stage.end for stage in self.stages):
+        epochs = [0, *(epoch for stage in self.stages for epoch in (stage.begin, stage.end))]
+        if epochs != sorted(epochs) or any(stage.begin == stage.end for stage in self.stages):
             found = ', '.join(f'{stage.begin} to {stage.end}' for stage in self.stages)
             raise ValueError(f'stages: found epochs {found}; expected each to end after it begins, one after the other')
         self.start = None
