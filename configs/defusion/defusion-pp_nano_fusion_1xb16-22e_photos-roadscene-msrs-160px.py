@@ -72,7 +72,7 @@ custom_hooks = [
                     ),
                 ),
             ),
-            # What decided is settled, likeness to both sources is not.
+            # Which source to follow is decided by now; likeness to both of them comes last.
             dict(
                 begin=15,
                 end=16,

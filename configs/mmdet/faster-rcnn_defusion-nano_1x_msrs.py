@@ -1,18 +1,3 @@
-# From the weights of the package: all parts of the pair, and what the stem sees at strides 4 and 8.
-_base_ = 'faster-rcnn_defusion-tiny_1x_msrs.py'
+_base_ = ['faster-rcnn_defusion-tiny_1x_msrs.py', '../_base_/models/nano_pair_features.py']
 
-model = dict(
-    backbone=dict(
-        arch='nano', out_type='concat', out_details=(4, 8), init_cfg=dict(checkpoint='mmdefusion://backbone')
-    ),
-    neck=[
-        dict(
-            type='mmdefusion.FusedFeaturePyramid',
-            in_channels=4 * 192,
-            out_channels=192,
-            detail_channels=(96, 128),
-            norm_cfg=dict(type='BN'),
-        ),
-        _base_.model.neck[1],
-    ],
-)
+model = dict(backbone=_base_.nano_features, neck=[_base_.nano_pyramid, _base_.model.neck[1]])

@@ -53,7 +53,6 @@ class FusionWeightsHook(Hook):
         if epochs != sorted(epochs) or any(stage.begin == stage.end for stage in self.stages):
             found = ', '.join(f'{stage.begin} to {stage.end}' for stage in self.stages)
             raise ValueError(f'stages: found epochs {found}; expected each to end after it begins, one after the other')
-        self.start = None
 
     def before_train(self, runner: Runner) -> None:
         """Takes the weights of the config from the head.
