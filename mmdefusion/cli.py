@@ -29,6 +29,13 @@ def build_parser() -> argparse.ArgumentParser:
     fuse.add_argument('source2', metavar='IR', help='second (infrared) image, or folder')
     fuse.add_argument('-o', '--out-dir', required=True, help='folder for the results, written as PNG')
     fuse.add_argument('--parts', action='store_true', help='also write common, unique1, unique2 and a panel')
+    fuse.add_argument(
+        '--suffixes',
+        nargs=2,
+        default=('', ''),
+        metavar=('VIS', 'IR'),
+        help='what the stems of two folders end in, for example _RGB _IR for 1_RGB.jpg and 1_IR.png',
+    )
     _add_network_options(fuse)
     fuse.set_defaults(run=run_fuse)
     video = commands.add_parser(
@@ -118,7 +125,7 @@ def run_fuse(args: argparse.Namespace) -> int:
     from .utils.image_io import OutputError
 
     try:
-        pairs, failures = resolve_pairs((args.source1, args.source2))
+        pairs, failures = resolve_pairs((args.source1, args.source2), tuple(args.suffixes))
         check_outputs(pairs, args.out_dir, args.parts)
         fuse = _make_inferencer(args)
     except (ValueError, FileNotFoundError, OutputError) as error:

@@ -23,11 +23,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='test config file path')
     parser.add_argument('checkpoint', nargs='?', help='checkpoint file; models without weights need none')
     parser.add_argument('--work-dir', help='the directory for the log, scores.json and scores.csv')
-    parser.add_argument('--out', help='dump the fused images to this pickle file for offline evaluation')
+    parser.add_argument(
+        '--out', help='dump the fused images, or what the host predicts, to this pickle file'
+    )
     parser.add_argument('--out-dir', help='write the fused images into this folder')
-    parser.add_argument('--show', action='store_true', help='show panels of sources, parts and fused image')
-    parser.add_argument('--show-dir', help='write the panels into this folder of work_dir/timestamp')
-    parser.add_argument('--wait-time', type=float, default=2, help='seconds that a shown panel stays')
+    parser.add_argument(
+        '--show', action='store_true', help='show panels of all images, or predictions'
+    )
+    parser.add_argument('--show-dir', help='write these pictures into this folder below work_dir')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds that a shown picture stays')
     parser.add_argument('--tta', action='store_true', help='average over mirror images, or what tta_pipeline makes')
     parser.add_argument(
         '--cfg-options',
@@ -61,12 +65,20 @@ def load_config(args: argparse.Namespace) -> Config:
         # Fusion mirrors pairs in its model; detectors and segmentors take views that their pipeline makes.
         if 'tta_pipeline' in cfg:
             cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
-        elif cfg.get('default_scope', 'mmdefusion') != 'mmdefusion':
+        elif not is_fusion(cfg):
             sys.exit(f'--tta needs a tta_pipeline, which {args.config} does not have')
-    add_outputs(cfg, args)
+    if is_fusion(cfg):
+        add_outputs(cfg, args)
+    else:
+        add_host_outputs(cfg, args)
     if args.launcher != 'none':
         cfg.model_wrapper_cfg = dict(type='mmdefusion.InferenceModelWrapper')
     return cfg
+
+
+def is_fusion(cfg: Config) -> bool:
+    """Whether the config's model fuses images, rather than being a detector or segmentor of a host."""
+    return cfg.get('default_scope', 'mmdefusion') == 'mmdefusion'
 
 
 def add_outputs(cfg: Config, args: argparse.Namespace) -> None:
@@ -89,6 +101,26 @@ def add_outputs(cfg: Config, args: argparse.Namespace) -> None:
             wait_time=args.wait_time,
         )
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), outputs]
+
+
+def add_host_outputs(cfg: Config, args: argparse.Namespace) -> None:
+    """Adds what writes and shows predictions of a detector or segmentor, as the host's own test tool does."""
+    if args.out_dir is not None:
+        sys.exit(f'--out-dir is for models that fuse images; {args.config} has default_scope {cfg.default_scope!r}')
+    if args.out is not None:
+        dump = dict(type='DumpDetResults' if cfg.default_scope == 'mmdet' else 'DumpResults', out_file_path=args.out)
+        evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+        cfg.test_evaluator = [*evaluators, dump]
+    if args.show_dir is not None or args.show:
+        hook = cfg.default_hooks.get('visualization')
+        if hook is None:
+            sys.exit(f'--show and --show-dir need default_hooks.visualization, which {args.config} does not have')
+        hook.update(draw=True, show=args.show, wait_time=args.wait_time)
+        if args.show_dir is not None and cfg.default_scope == 'mmdet':
+            hook.test_out_dir = args.show_dir
+        elif args.show_dir is not None:
+            # MMSegmentation's hook leaves the folder to the visualizer.
+            cfg.visualizer.save_dir = osp.join(cfg.work_dir, args.show_dir)
 
 
 def main() -> None:

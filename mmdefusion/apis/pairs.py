@@ -67,29 +67,37 @@ class LoadedPair(NamedTuple):
                 image.close()
 
 
-def resolve_pairs(inputs: tuple | Sequence[tuple]) -> tuple[list[Pair], dict[str, str]]:
+def resolve_pairs(
+    inputs: tuple | Sequence[tuple], suffixes: tuple[str, str] = ('', '')
+) -> tuple[list[Pair], dict[str, str]]:
     """Turn what a caller gives into pairs.
 
     Args:
         inputs: A tuple of two paths, of two arrays or of two folders (matched by stem), or a list of such tuples of
             paths or arrays.
+        suffixes: What the stems of a pair's files end in, where two folders are given: ``('_RGB', '_IR')`` matches
+            ``1_RGB.jpg`` with ``1_IR.png``, and leaves other files out.
 
     Returns:
         The pairs, and for every file of a folder that has no partner one sentence saying so, by stem.
 
     Raises:
-        ImageReadError: If a folder stands beside a file, does not exist, or holds no image.
+        ImageReadError: If a folder stands beside a file, does not exist, or holds no image, or if there are suffixes
+            but no folders.
         TypeError: If the inputs have another form.
     """
     if isinstance(inputs, tuple) and len(inputs) == 2 and all(_is_path(source) for source in inputs):
         folders = [os.path.isdir(source) for source in inputs]
         if all(folders):
-            matched, problems = match_folders(*inputs)
+            matched, problems = match_folders(*inputs, suffixes=suffixes)
             if not matched and not problems:
-                raise ImageReadError(f'{inputs[0]} and {inputs[1]}: no images found; expected pairs of the same stem')
-            return [Pair(*match) for match in matched], problems
+                files = ' and '.join(f'{folder}/*{suffix}.*' for folder, suffix in zip(inputs, suffixes, strict=True))
+                raise ImageReadError(f'{files}: no images found; expected pairs of the same stem')
+            return [Pair(Path(match.path1).stem, match.path1, match.path2) for match in matched], problems
         if any(folders):
             raise ImageReadError(f'{inputs[0]} and {inputs[1]}: a folder and no folder; expected two of a kind')
+    if any(suffixes):
+        raise ImageReadError(f'suffixes {suffixes} match the images of two folders, but there are none in {inputs}')
     if isinstance(inputs, tuple):
         inputs = [inputs]
     if not isinstance(inputs, list):

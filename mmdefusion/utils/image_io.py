@@ -334,8 +334,12 @@ def _describe_problem(name: str, side: ImageSide, paths: list[str]) -> str:
 
 
 def match_folders(
-    folder1: str | os.PathLike, folder2: str | os.PathLike, stems: list[str] | None = None
+    folder1: str | os.PathLike,
+    folder2: str | os.PathLike,
+    stems: list[str] | None = None,
+    suffixes: tuple[str, str] = ('', ''),
 ) -> tuple[list[PathPair], dict[str, str]]:
-    """Match the images of two folders by stem, see :func:`match_images`."""
-    matches, problems = match_images([ImageSide(folder1), ImageSide(folder2)], stems)
+    """Match the images of two folders by what their stems have before a suffix each, see :func:`match_images`."""
+    patterns = [f'{STEM_PATTERN}{re.escape(suffix)}' for suffix in suffixes]
+    matches, problems = match_images([ImageSide(folder1, patterns[0]), ImageSide(folder2, patterns[1])], stems)
     return [PathPair(match.name, *match.paths) for match in matches], problems

@@ -38,6 +38,14 @@ def test_folders(folders, checkpoint, tmp_path, capsys):
     assert f'3 of 3 pairs fused into {tmp_path}/out' in capsys.readouterr().out
 
 
+def test_suffixes(folders, checkpoint, tmp_path):
+    for index, side in enumerate(('_RGB', '_PreviewData')):
+        Path(folders[index], '1.png').rename(tmp_path / f'FLIR_1{side}.png')
+    sources = [str(tmp_path), str(tmp_path)]
+    assert run(sources, checkpoint, tmp_path / 'out', '--suffixes', '_RGB', '_PreviewData') == 0
+    assert os.listdir(tmp_path / 'out') == ['FLIR_1_RGB.png']
+
+
 def test_files_and_options(folders, checkpoint, tmp_path):
     pair = [f'{folders[0]}/1.png', f'{folders[1]}/1.png']
     options = ['--color', 'rgb', '--parts', '--batch-size', '4', '--precision', 'float32']

@@ -32,6 +32,22 @@ def test_folder_with_a_file_that_has_no_partner(root):
     assert [pair.name for pair in pairs] == ['1', '2'] and list(problems) == ['3']
 
 
+def test_one_folder_with_files_of_both_sides(root):
+    for name in ('1_RGB.jpg', '1_IR.png', '2_RGB.jpg', '2_IR.png', '3_RGB.jpg', 'other.png'):
+        write_image(root / 'all' / name, GRAY)
+    pairs, problems = resolve_pairs((root / 'all', root / 'all'), ('_RGB', '_IR'))
+    # Named after the first source, as everywhere.
+    assert pairs == [
+        Pair('1_RGB', f'{root}/all/1_RGB.jpg', f'{root}/all/1_IR.png'),
+        Pair('2_RGB', f'{root}/all/2_RGB.jpg', f'{root}/all/2_IR.png'),
+    ]
+    assert list(problems) == ['3'] and 'no such image' in problems['3']
+    with pytest.raises(ImageReadError, match=r'all/\*_VIS.* and .*all/\*_NIR.*: no images found'):
+        resolve_pairs((root / 'all', root / 'all'), ('_VIS', '_NIR'))
+    with pytest.raises(ImageReadError, match='match the images of two folders'):
+        resolve_pairs(('a_RGB.png', 'a_IR.png'), ('_RGB', '_IR'))
+
+
 def test_one_pair_and_a_list():
     assert resolve_pairs(('a/x.png', Path('b/y.tif')))[0] == [Pair('x', 'a/x.png', Path('b/y.tif'))]
     pairs, _ = resolve_pairs([('a/x.png', 'b/x.png'), (GRAY, GRAY)])

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
 
-from mmdefusion.datasets.converters import DETECTION_LAYOUTS, ObjectBox, boxes_of_mask, convert_split, read_boxes
+from mmdefusion.datasets.converters import DETECTION_LAYOUTS, ObjectBox, boxes_of_mask, convert_splits, read_boxes
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs/mmdet'
 SIZE = (40, 30)  # width, height
@@ -49,7 +49,8 @@ def write_pair(root, split, name, label, size=SIZE):
 
 def convert(root, dataset, split, **kwargs):
     layout = DETECTION_LAYOUTS[dataset]
-    return convert_split(root, split, layout.splits[split], layout.categories, root / 'annotations', **kwargs)
+    splits = {split: layout.splits[split]}
+    return convert_splits(root, splits, layout.categories, root / 'annotations', **kwargs)[split]
 
 
 def load(root, name):
@@ -164,7 +165,7 @@ def test_m3fd_gets_a_split(tmp_path):
     assert [box['category_id'] for box in load(tmp_path, 'infrared_val.json')['annotations'][:2]] == [2, 1]
     # Somebody else's list of names is taken whole.
     (tmp_path / 'meta.txt').write_text('00000\n00001.png\n00005\n')
-    assert replace(split, names='meta.txt').list_names(tmp_path) == ['00000', '00001', '00005']
+    assert replace(split, names='meta.txt').list_names(tmp_path) == (['00000', '00001', '00005'], 0)
 
 
 def test_flir_aligned(tmp_path):
@@ -189,12 +190,16 @@ def test_msrs_masks_and_yolo_boxes(tmp_path):
     mask[26:29, 0:30] = 2  # of 90: too small
     mask[5, 25] = 5  # another class
     write_pair(tmp_path, splits['train'], '00001D', mask)
-    write_pair(tmp_path, splits['test'], '00131D', '2 0.5 0.5 0.5 0.2\n\n0 0.1 0.5 0.2 1.0\n')
-    write_pair(tmp_path, splits['test'], '00132D', '')
+    write_pair(tmp_path, splits['test'], '131', '2 0.5 0.5 0.5 0.2\n\n0 0.1 0.5 0.2 1.0\n')
+    write_pair(tmp_path, splits['test'], '132', '')
     # An image of test without a label file is not labelled, which is not the same as empty.
     for side in ('visible', 'infrared'):
-        write_image(splits['test'].path(tmp_path, side, '00133D'))
+        write_image(splits['test'].path(tmp_path, side, '133'))
+    # The boxes that are published are of train images as well: these are not trained on.
+    write_pair(tmp_path, splits['train'], '00132N', mask)
     counts = convert(tmp_path, 'msrs', 'train')
+    assert (counts['pairs'], counts['pairs held out']) == (1, 1)
+    assert load(tmp_path, 'visible_train.json')['images'][0]['file_name'] == 'train/vi/00001D.png'
     assert (counts['person'], counts['car'], counts['boxes left out']) == (1, 1, 0)
     boxes = {box['category_id']: box['bbox'] for box in load(tmp_path, 'visible_train.json')['annotations']}
     assert boxes == {2: [3, 2, 20, 20], 1: [30, 0, 8, 25]}
@@ -245,6 +250,16 @@ def test_everything_that_is_broken_is_told_at_once(llvip):
     assert not (llvip / 'annotations').exists()
 
 
+def test_a_broken_split_leaves_the_others_unwritten(llvip):
+    layout = DETECTION_LAYOUTS['llvip']
+    (llvip / 'infrared/test/190001.jpg').unlink()
+    (llvip / 'infrared/train/010001.jpg').unlink()
+    with pytest.raises(ValueError) as error:
+        convert_splits(llvip, layout.splits, layout.categories, llvip / 'annotations')
+    assert 'train: 1 pairs cannot be used' in str(error.value) and 'test: 1 pairs cannot be used' in str(error.value)
+    assert not (llvip / 'annotations').exists()
+
+
 @pytest.mark.parametrize('side', VALUES)
 @pytest.mark.parametrize('dataset', DETECTION_LAYOUTS)
 def test_missing_partners(dataset, side, tmp_path):
@@ -255,6 +270,8 @@ def test_missing_partners(dataset, side, tmp_path):
             write_pair(root, files, name, labels[files.label_format])
         if dataset == 'flir-aligned':
             (root / files.names).write_text('00000\n00001\n')
+        if files.held_out is not None:
+            files.path(root, 'held_out', '7').parent.mkdir(parents=True)
         # The first of five names is M3FD's validation split.
         missing = files.path(root, side, '00000' if split == 'val' else '00001')
         missing.unlink()
@@ -326,6 +343,9 @@ def test_nothing_there(tmp_path, llvip):
         convert(tmp_path, 'm3fd', 'train')
     with pytest.raises(ValueError, match='align_train.txt: no such file; expected the list of names'):
         convert(tmp_path, 'flir-aligned', 'train')
+    with pytest.raises(ValueError, match='detection/labels: not a folder; expected the held-out files of the dataset'):
+        write_pair(tmp_path, DETECTION_LAYOUTS['msrs'].splits['train'], '00001D', np.zeros((30, 40), np.uint8))
+        convert(tmp_path, 'msrs', 'train')
     for name in ('010001', '010003'):
         (llvip / f'Annotations/{name}.xml').write_text(voc())
     with pytest.raises(ValueError, match='train: 3 pairs in .*, but not one box'):

@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmdefusion.datasets.converters import DETECTION_LAYOUTS, convert_split
+from mmdefusion.datasets.converters import MSRS_PSEUDO_LAYOUT, convert_splits
 from mmdefusion.engine import EMAHook
 from mmdefusion.testing import TINY_ARCH, tiny_training_cfg
 
@@ -164,9 +164,9 @@ def det_pairs(tmp_path_factory):
         for side, image in (('vi', visible), ('ir', infrared), ('masks', mask)):
             (root / side).mkdir(exist_ok=True)
             cv2.imwrite(str(root / side / f'{index}.png'), image)
-    layout = DETECTION_LAYOUTS['msrs']
-    sides = dict(visible='vi/{name}.png', infrared='ir/{name}.png', labels='masks/{name}.png')
-    convert_split(root, 'train', replace(layout.splits['train'], **sides), layout.categories, root / 'annotations')
+    layout = MSRS_PSEUDO_LAYOUT
+    split = replace(layout.splits['train'], labels='masks/{name}.png', names=None)
+    convert_splits(root, dict(train=split), layout.categories, root / 'annotations')
     return root
 
 

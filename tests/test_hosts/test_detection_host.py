@@ -3,6 +3,7 @@
 
 import copy
 import json
+import pickle
 import re
 import shutil
 import sys
@@ -100,6 +101,19 @@ def test_test_repeats_the_last_validation(trained, checkpoint, config_path, tmp_
     metrics = Runner.from_cfg(load_config(config_path, tmp_path / 'det_test', load_from=checkpoint)).test()
     last = [entry for entry in scalars(trained.work_dir) if 'coco/bbox_mAP' in entry][-1]
     assert metrics['coco/bbox_mAP'] == pytest.approx(last['coco/bbox_mAP'], abs=1e-3)
+
+
+def test_test_tool_writes_boxes_and_pictures(trained, checkpoint, config_path, sample, read_tool_config, tmp_path):
+    outputs = ('--out', tmp_path / 'boxes.pkl', '--show-dir', 'seen')
+    cfg = read_tool_config('test', config_path, checkpoint, '--work-dir', tmp_path / 'det_outputs', *outputs)
+    cfg.experiment_name = cfg.visualizer.name = 'det_outputs'
+    Runner.from_cfg(cfg).test()
+    first, second = pickle.loads((tmp_path / 'boxes.pkl').read_bytes())
+    torch.testing.assert_close(first['pred_instances']['bboxes'], predict(trained.model, sample).bboxes)
+    assert Path(second['img_path']).name == '1.png'
+    assert sorted(path.name for path in (tmp_path / 'det_outputs').glob('*/seen/*')) == ['0.png', '1.png']
+    with pytest.raises(SystemExit, match="--out-dir is for models that fuse images; .* has default_scope 'mmdet'"):
+        read_tool_config('test', config_path, checkpoint, '--out-dir', tmp_path)
 
 
 def test_both_sources_matter(trained, sample):
@@ -210,6 +224,13 @@ def test_inferencer_takes_a_path_a_dict_or_an_array(trained, checkpoint, config_
         inferencer(array[..., :3])
 
 
+def test_inferencer_in_a_process_of_its_own(checkpoint, config_path, det_pairs, run_host_tool):
+    arguments = f"{str(config_path)!r}, {checkpoint!r}, device='cpu', show_progress=False"
+    code = f'import mmdefusion; from mmdet.apis import DetInferencer; inferencer = DetInferencer({arguments}); '
+    code += f"print('boxes:', len(inferencer({str(det_pairs / 'vi/1.png')!r})['predictions'][0]['bboxes']))"
+    assert 'boxes: 10' in run_tool(run_host_tool, '-c', code)
+
+
 def run_tool(run, *command, **variables):
     result = run('python', *command, **variables)
     assert result.returncode == 0, result.stderr[-3000:]
@@ -284,5 +305,6 @@ def test_two_processes(config_path, run_host_tool, free_port, tmp_path):
         PYTHON=sys.executable,
     )
     assert result.returncode == 0, result.stderr[-3000:]
+    assert 'GPU number: 2' in result.stdout + result.stderr
     assert len([entry for entry in scalars(tmp_path / 'dist') if 'loss' in entry]) == 1
     assert (tmp_path / 'dist/epoch_1.pth').exists()

@@ -3,9 +3,11 @@
 
 import copy
 import json
+import pickle
 import re
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -15,6 +17,8 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.runner import Runner
+
+from mmdefusion.engine import AutocastOptimWrapper
 
 pytest.importorskip('mmseg.apis')
 
@@ -92,6 +96,20 @@ def test_test_repeats_the_last_validation(trained, checkpoint, config_path, tmp_
     metrics = Runner.from_cfg(load_config(config_path, tmp_path / 'test', load_from=checkpoint)).test()
     last = [entry for entry in scalars(trained.work_dir) if 'mIoU' in entry][-1]
     assert metrics['mIoU'] == pytest.approx(last['mIoU'], abs=1e-3)
+
+
+def test_test_tool_writes_maps_and_pictures(trained, checkpoint, config_path, sample, read_tool_config, tmp_path):
+    outputs = ('--out', tmp_path / 'maps.pkl', '--show-dir', 'seen')
+    cfg = read_tool_config('test', config_path, checkpoint, '--work-dir', tmp_path / 'seg_outputs', *outputs)
+    cfg.experiment_name = cfg.visualizer.name = 'seg_outputs'
+    cfg.default_hooks.visualization.interval = 1
+    Runner.from_cfg(cfg).test()
+    dumped = pickle.loads((tmp_path / 'maps.pkl').read_bytes())
+    (expected,) = predict(trained.model, sample)
+    assert torch.equal(dumped[0]['pred_sem_seg']['data'], expected.pred_sem_seg.data)
+    assert len(list((tmp_path / 'seg_outputs/seen').rglob('test_*.png'))) == len(dumped) == 4
+    with pytest.raises(SystemExit, match="--out-dir is for models that fuse images; .* has default_scope 'mmseg'"):
+        read_tool_config('test', config_path, checkpoint, '--out-dir', tmp_path)
 
 
 @pytest.mark.parametrize('background', ['visible', 'partner', 'fused'])
@@ -181,6 +199,13 @@ def test_inferencer_takes_a_path_a_dict_or_an_array(trained, checkpoint, config_
         inferencer(array[..., :3])
 
 
+def test_inferencer_in_a_process_of_its_own(checkpoint, config_path, seg_pairs, run_host_tool):
+    code = 'import mmdefusion; from mmseg.apis import MMSegInferencer; inferencer = MMSegInferencer('
+    code += f"{str(config_path)!r}, {checkpoint!r}, device='cpu'); "
+    code += f"print('map:', inferencer({str(seg_pairs / 'vi/1.png')!r})['predictions'].shape)"
+    assert 'map: (64, 64)' in run_tool(run_host_tool, '-c', code)
+
+
 def run_tool(run, *command, **variables):
     result = run('python', *command, **variables)
     assert result.returncode == 0, result.stderr[-3000:]
@@ -218,15 +243,23 @@ visualizer = dict(background='partner', alpha=0.5)
         assert differs.mean() < 0.1 and differs[labels[..., 0] == 1].mean() < 0.3
 
 
-def test_amp_and_resume(config_path, run_host_tool, tmp_path):
-    command = (ROOT / 'tools/train.py', config_path, '--work-dir', tmp_path / 'run', '--amp')
-    run_tool(run_host_tool, *command, '--cfg-options', 'train_cfg.max_iters=1')
-    (dumped,) = (tmp_path / 'run').glob('*/vis_data/config.py')
-    assert "type='mmdefusion.AutocastOptimWrapper'" in dumped.read_text()
-    run_tool(run_host_tool, *command, '--resume', '--cfg-options', 'default_hooks.visualization.draw=False')
-    last = sorted((tmp_path / 'run').glob('*/vis_data/scalars.json'))[-1]
-    steps = [json.loads(line)['step'] for line in last.read_text().splitlines() if 'loss' in line]
-    assert steps == [2]
+def train_with_flags(read_tool_config, config_path, *flags):
+    """Trains as tools/train.py does, in this process."""
+    cfg = read_tool_config('train', config_path, *flags)
+    cfg.experiment_name = cfg.visualizer.name = f'seg_flags_{time.time()}'
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
+def test_amp_and_resume(config_path, read_tool_config, tmp_path):
+    flags = ('--work-dir', tmp_path, '--amp', '--cfg-options', 'default_hooks.visualization.draw=False')
+    first = train_with_flags(read_tool_config, config_path, *flags, 'train_cfg.max_iters=1')
+    assert isinstance(first.optim_wrapper, AutocastOptimWrapper) and first.optim_wrapper.dtype == torch.bfloat16
+    second = train_with_flags(read_tool_config, config_path, '--resume', *flags)
+    assert second.iter == 2
+    # The optimizer goes on too: two steps are counted.
+    assert {int(state['step']) for state in second.optim_wrapper.optimizer.state.values()} == {2}
 
 
 def test_two_processes(config_path, run_host_tool, free_port, tmp_path):
@@ -237,5 +270,6 @@ def test_two_processes(config_path, run_host_tool, free_port, tmp_path):
         PYTHON=sys.executable,
     )
     assert result.returncode == 0, result.stderr[-3000:]
+    assert 'GPU number: 2' in result.stdout + result.stderr
     assert len([entry for entry in scalars(tmp_path / 'dist') if 'loss' in entry]) == 1
     assert (tmp_path / 'dist/iter_1.pth').exists()

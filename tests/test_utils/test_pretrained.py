@@ -161,3 +161,11 @@ def test_strip_prefix_takes_only_what_has_it():
 def test_other_init_cfg():
     with pytest.raises(ValueError, match="only be of type 'Pretrained'"):
         DeFusionViT(TINY_ARCH, init_cfg=dict(type='Kaiming')).init_weights()
+
+
+def test_a_backbone_of_another_arch_is_not_loaded_in_part():
+    init_cfg = dict(type='Pretrained', checkpoint='mmdefusion://backbone', prefix='backbone.')
+    with pytest.raises(
+        ValueError, match=r'of another arch than this one: \d+ tensors loaded from mmdefusion://backbone'
+    ):
+        DeFusionViT('tiny', init_cfg=init_cfg).init_weights()

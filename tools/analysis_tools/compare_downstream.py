@@ -20,7 +20,7 @@ from mmengine.config import Config, DictAction
 
 import mmdefusion  # noqa: F401  checks the environment before anything is built
 from mmdefusion.apis.downstream import draw_prediction_sheet
-from mmdefusion.datasets.converters import MSRS_PSEUDO_LAYOUT, convert_split
+from mmdefusion.datasets.converters import MSRS_PSEUDO_LAYOUT, convert_splits
 from mmdefusion.evaluation.downstream import Run, read_curves, summarize, summary_table
 from mmdefusion.evaluation.report import write_json
 from mmdefusion.utils.image_io import write_bytes, write_image
@@ -116,8 +116,8 @@ def find_annotations(args: argparse.Namespace) -> Path | None:
     if all(Path(dataset.data_root, dataset.ann_file).is_file() for dataset in datasets):
         return None
     folder = Path(args.out_dir) / 'annotations'
-    for split, layout in MSRS_PSEUDO_LAYOUT.splits.items():
-        counts = convert_split(Path(datasets[0].data_root), split, layout, MSRS_PSEUDO_LAYOUT.categories, folder)
+    layout = MSRS_PSEUDO_LAYOUT
+    for split, counts in convert_splits(Path(datasets[0].data_root), layout.splits, layout.categories, folder).items():
         print(f'annotations of {split} made: {counts["pairs"]} pairs, {counts["boxes"]} boxes', flush=True)
     return folder
 

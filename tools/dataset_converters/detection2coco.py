@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import mmdefusion  # noqa: F401  checks the environment before anything is built
-from mmdefusion.datasets.converters import DETECTION_LAYOUTS, convert_split
+from mmdefusion.datasets.converters import DETECTION_LAYOUTS, convert_splits
 
 
 def parse_args() -> argparse.Namespace:
@@ -51,18 +51,22 @@ def main() -> None:
     layout = DETECTION_LAYOUTS[args.dataset]
     out_dir = args.out_dir or args.root / 'annotations'
     fused = None if args.fused is None else args.root / args.fused
+    another_tree = bool(args.changes.keys() - {'min_area'})
+    # Another tree than the published one keeps what it tests on apart in its own way, and may hold any number.
+    changes = dict(args.changes, held_out=None) if another_tree else args.changes
+    splits = {
+        split: replace(split_layout, **changes)
+        for split, split_layout in layout.splits.items()
+        if args.split in (None, split)
+    }
     try:
-        for split, split_layout in layout.splits.items():
-            if args.split in (None, split):
-                counts = convert_split(
-                    args.root, split, replace(split_layout, **args.changes), layout.categories, out_dir, fused
-                )
-                # Another tree than the published one may hold any number.
-                published = '' if args.changes.keys() - {'min_area'} else f' ({split_layout.published} published)'
-                pairs, *others = (f'{count} {what}' for what, count in counts.items())
-                print(f'{split}: ' + ', '.join([pairs + published, *others]))
+        counts = convert_splits(args.root, splits, layout.categories, out_dir, fused)
     except ValueError as error:
         sys.exit(f'Error: {error}')
+    for split, counted in counts.items():
+        published = '' if another_tree else f' ({layout.splits[split].published} published)'
+        pairs, *others = (f'{count} {what}' for what, count in counted.items())
+        print(f'{split}: ' + ', '.join([pairs + published, *others]))
     print(f'annotations in {out_dir}')
 
 

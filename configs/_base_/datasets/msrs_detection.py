@@ -1,10 +1,12 @@
-# MSRS: streets by day and night, 640x480. Training boxes are made from the masks, test boxes are the published ones.
+# MSRS: streets by day and night, 640x480. Training boxes are made from the masks, test boxes are the published ones of
+# 80 images, of which those in train are not trained on.
 # Checked on made-up copies of this tree.
 #
 # data/MSRS
-# ├── {train,test}/{vi,ir}/00001D.png ...
+# ├── train/{vi,ir}/00001D.png ...
 # ├── train/Segmentation_labels/00001D.png ...    masks: 1 car, 2 person
-# ├── test/labels/00131D.txt ...                  YOLO: 0 person, 2 car; for some of the images
+# ├── detection/{vi,ir}/131.png ...
+# ├── detection/labels/131.txt ...                YOLO: 0 person, 2 car
 # └── annotations/{visible,infrared}_{train,test}.json     by tools/dataset_converters/detection2coco.py msrs
 #
 # What a detector's config takes from here has names of its own, so that any config of mmdet can stand beside it.

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmengine.utils import track_iter_progress
@@ -20,10 +20,14 @@ _SHOWN_PROBLEMS = 20
 _CHANGED = ('boxes left out', 'boxes clipped')
 
 
-def convert_split(
-    root: Path, split: str, layout: SplitLayout, categories: Sequence[str], out_dir: Path, fused: Path | None = None
-) -> dict[str, int]:
-    """Writes the annotations of a split: the same boxes for the visible and the infrared images, and for fused ones.
+def convert_splits(
+    root: Path,
+    splits: Mapping[str, SplitLayout],
+    categories: Sequence[str],
+    out_dir: Path,
+    fused: Path | None = None,
+) -> dict[str, dict[str, int]]:
+    """Writes the annotations of splits: the same boxes for the visible and the infrared images, and for fused ones.
 
     ``out_dir`` gets ``visible_SPLIT.json``, ``infrared_SPLIT.json`` and, with ``fused``, ``fused_SPLIT.json``, which
     differ in ``file_name`` only. That is relative to ``root``, so ``data_prefix=dict(img='')``. Every image is decoded,
@@ -31,24 +35,45 @@ def convert_split(
 
     Args:
         root: Folder of the dataset.
-        split: Name of the split, for the files.
-        layout: Where things are.
+        splits: Where things are, by name of the split.
         categories: Names of the categories; their ids count from 1.
         out_dir: Folder for the annotations.
         fused: Folder of fused images, with the stems of the visible ones and the suffix ``.png``.
 
     Returns:
-        Counts: ``pairs``, ``boxes``, ``pairs without boxes``, ``boxes left out``, ``boxes clipped``, and the boxes of
-        each category.
+        Counts of each split: ``pairs``, ``boxes``, ``pairs without boxes``, ``boxes left out``, ``boxes clipped``, the
+        boxes of each category, and for a split with ``held_out`` ``pairs held out``.
 
     Raises:
         ValueError: Files are missing, unreadable or of different sizes, labels are unknown, or there is no box at all;
-            one error lists all that was found. Nothing is written then.
+            one error lists all that was found in all of the splits. Nothing is written then.
     """
+    counts, contents, errors = {}, {}, []
+    for split, layout in splits.items():
+        try:
+            counts[split], of_sides = _read_split(root, split, layout, categories, fused)
+        except ValueError as error:
+            errors.append(str(error))
+            continue
+        contents.update({f'{side}_{split}.json': content for side, content in of_sides.items()})
+    if errors:
+        raise ValueError('\n'.join(errors))
+    for name, content in contents.items():
+        write_bytes(out_dir / name, json.dumps(content).encode())
+    return counts
+
+
+def _read_split(
+    root: Path, split: str, layout: SplitLayout, categories: Sequence[str], fused: Path | None
+) -> tuple[dict[str, int], dict[str, dict]]:
+    """Counts, and the content of the annotation file of each side."""
     images, annotations, problems = [], [], []
     counts = Counter(dict.fromkeys(('pairs', 'pairs without boxes', 'boxes', *categories, *_CHANGED), 0))
+    names, held_out = layout.list_names(root)
+    if layout.held_out is not None:
+        counts['pairs held out'] = held_out
     # One pair at a time, so that memory does not grow with the dataset.
-    for name in track_iter_progress(layout.list_names(root), file=sys.stderr):
+    for name in track_iter_progress(names, file=sys.stderr):
         try:
             record, boxes = _read_pair(root, name, layout, fused, counts)
         except ValueError as error:
@@ -78,11 +103,15 @@ def convert_split(
     if not annotations:
         raise ValueError(f'{split}: {len(images)} pairs in {root}, but not one box in {layout.labels}')
     listed = [dict(id=index, name=category) for index, category in enumerate(categories, 1)]
-    for side in ('visible', 'infrared', 'fused')[: 2 if fused is None else 3]:
-        sources = [dict(id=image['id'], file_name=image[side], **image['size']) for image in images]
-        content = dict(images=sources, annotations=annotations, categories=listed)
-        write_bytes(out_dir / f'{side}_{split}.json', json.dumps(content).encode())
-    return dict(counts)
+    contents = {
+        side: dict(
+            images=[dict(id=image['id'], file_name=image[side], **image['size']) for image in images],
+            annotations=annotations,
+            categories=listed,
+        )
+        for side in ('visible', 'infrared', 'fused')[: 2 if fused is None else 3]
+    }
+    return dict(counts), contents
 
 
 def _read_pair(

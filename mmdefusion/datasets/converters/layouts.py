@@ -26,6 +26,8 @@ class SplitLayout:
             file, None for all that have an image.
         part: ``'val'``: every fifth of the sorted names; ``'train'``: the others. For datasets without a published
             split; a list of names overrules it.
+        held_out: Path of the label file of a name of another split whose names are numbers. Names with the same number
+            are left out of this split, so that nothing is tested on that was trained on.
         min_area: For masks: smallest number of pixels of an object.
         published: How many pairs its authors count, labelled or not; with ``part``, how many of theirs that makes.
     """
@@ -37,6 +39,7 @@ class SplitLayout:
     classes: Mapping[str, str | None]
     names: str | None = None
     part: str | None = None
+    held_out: str | None = None
     min_area: int = 1
     published: int | None = None
 
@@ -44,8 +47,8 @@ class SplitLayout:
         """Path of one file of a name."""
         return root / getattr(self, side).format(name=name)
 
-    def list_names(self, root: Path) -> list[str]:
-        """The sorted names of the split.
+    def list_names(self, root: Path) -> tuple[list[str], int]:
+        """The sorted names of the split, and how many were left out because another split holds them.
 
         Raises:
             ValueError: A folder or the list of names does not exist, or there is no name.
@@ -59,9 +62,13 @@ class SplitLayout:
         names = sorted(names)
         if self.part is not None and self.names is None:
             names = [name for index, name in enumerate(names) if (index % 5 == 0) == (self.part == 'val')]
+        found = len(names)
+        if self.held_out is not None:
+            held_out = {_number(name) for name in self._names_in(root, 'held_out')} - {None}
+            names = [name for name in names if _number(name) not in held_out]
         if not names:
             raise ValueError(f'{root}: no name found; expected files {[getattr(self, side) for side in SIDES]}')
-        return names
+        return names, found - len(names)
 
     def _pattern(self, side: str) -> re.Pattern:
         before, after = Path(getattr(self, side)).name.split('{name}')
@@ -70,7 +77,8 @@ class SplitLayout:
     def _names_in(self, root: Path, side: str) -> set[str]:
         folder = (root / getattr(self, side)).parent
         if not folder.is_dir():
-            raise ValueError(f'{folder}: not a folder; expected the {side} files of the dataset in it')
+            files = side.replace('_', '-')
+            raise ValueError(f'{folder}: not a folder; expected the {files} files of the dataset in it')
         return self._matching([side], (path.name for path in folder.iterdir() if not path.name.startswith('.')))
 
     def _names_listed(self, path: Path) -> set[str]:
@@ -91,6 +99,12 @@ class SplitLayout:
     def _matching(self, sides: Iterable[str], files: Iterable[str]) -> set[str]:
         matches = (self._pattern(side).fullmatch(file) for file in files for side in sides)
         return {match[1] for match in matches if match}
+
+
+def _number(name: str) -> int | None:
+    """The number that a name begins with: 131 of 00131D."""
+    match = re.match(r'\d+', name)
+    return None if match is None else int(match[0])
 
 
 @dataclass(frozen=True)
@@ -140,7 +154,7 @@ def _flir(names: str, published: int) -> SplitLayout:
 
 #: LLVIP: persons at night, 1280x1024. M3FD: 4200 pairs of 1024x768, without a published split. FLIR-aligned: 640x512;
 #: the few dogs are left out, as usual. MSRS: 640x480; boxes of train are made from its masks, those of test are
-#: published for some of the images under the class numbers of COCO.
+#: published in a folder of its own, under the class numbers of COCO, for 80 images of which a few are in train.
 DETECTION_LAYOUTS = {
     'llvip': DetectionLayout(('person',), {'train': _llvip('train', 12025), 'test': _llvip('test', 3463)}),
     'm3fd': DetectionLayout(_M3FD, {'train': _m3fd('train', 3360), 'val': _m3fd('val', 840)}),
@@ -156,17 +170,18 @@ DETECTION_LAYOUTS = {
                 'train/Segmentation_labels/{name}.png',
                 'mask',
                 {'1': 'car', '2': 'person', **dict.fromkeys('345678')},
+                held_out='detection/labels/{name}.txt',
                 min_area=200,
                 published=1083,
             ),
             'test': SplitLayout(
-                'test/vi/{name}.png',
-                'test/ir/{name}.png',
-                'test/labels/{name}.txt',
+                'detection/vi/{name}.png',
+                'detection/ir/{name}.png',
+                'detection/labels/{name}.txt',
                 'yolo',
                 {'0': 'person', '2': 'car'},
                 names='labels',
-                published=361,
+                published=80,
             ),
         },
     ),
@@ -183,6 +198,7 @@ MSRS_PSEUDO_LAYOUT = DetectionLayout(
             infrared='ir/{name}.png',
             labels=labels,
             names=names,
+            held_out=None,
             published=None,
         )
         for split, labels, names in (

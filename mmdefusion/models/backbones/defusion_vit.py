@@ -180,10 +180,18 @@ class DeFusionViT(BaseModule):
         """Loads the weights that ``init_cfg`` names; without it the weights stay as they were constructed.
 
         Raises:
-            ValueError: Nothing in the file matches, or ``init_cfg`` is of another type than 'Pretrained'.
+            ValueError: Nothing in the file matches, it holds a ``DeFusionViT`` of another ``arch``, or ``init_cfg`` is
+                of another type than 'Pretrained'.
         """
         if self.init_cfg and not self.is_init:
-            load_pretrained(self, self.init_cfg)
+            report = load_pretrained(self, self.init_cfg)
+            found = (*report.matched, *report.unused)
+            # A public ViT may lend what fits of it. One of this kind that fits in part was meant for another arch.
+            if report.mismatched and any(name.startswith('decomposition.') for name in found):
+                raise ValueError(
+                    f'the backbone in this file is of another arch than this one: '
+                    f'{report.summary(self.init_cfg["checkpoint"])}'
+                )
         self._is_init = True
 
     def _run(self, module: nn.Module, *args: object) -> Tensor | tuple[Tensor, Tensor]:
