@@ -23,13 +23,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='test config file path')
     parser.add_argument('checkpoint', nargs='?', help='checkpoint file; models without weights need none')
     parser.add_argument('--work-dir', help='the directory for the log, scores.json and scores.csv')
-    parser.add_argument(
-        '--out', help='dump the fused images, or what the host predicts, to this pickle file'
-    )
+    parser.add_argument('--out', help='dump the fused images, or what the host predicts, to this pickle file')
     parser.add_argument('--out-dir', help='write the fused images into this folder')
-    parser.add_argument(
-        '--show', action='store_true', help='show panels of all images, or predictions'
-    )
+    parser.add_argument('--show', action='store_true', help='show panels of all images, or predictions')
     parser.add_argument('--show-dir', help='write these pictures into this folder below work_dir')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds that a shown picture stays')
     parser.add_argument('--tta', action='store_true', help='average over mirror images, or what tta_pipeline makes')

@@ -181,7 +181,11 @@ class FusionInferencer(BaseInferencer):
             if isinstance(batch, FailedPair):
                 yield batch
                 continue
-            plan = self.planners[batch[0].depth].plan(*batch[0].size)
+            planner = self.planners[batch[0].depth]
+            plan = planner.plan(*batch[0].size)
+            if plan is None and batch[0].on_disk:
+                # Tiles of one's own choice may be larger than an image that is not read as a whole.
+                plan = planner.one_tile(*batch[0].size)
             if plan is None:
                 results = self._fuse_batch(batch, parts, return_datasamples)
             else:

@@ -134,6 +134,10 @@ class TilePlanner:
             tile_width = max(smallest, int(self.pixels / height))
         return self._plan(height, width, tile_height, tile_width)
 
+    def one_tile(self, height: int, width: int) -> tuple[list[Span], list[Span]]:
+        """A plan whose only tile is the whole image."""
+        return tuple([Span(0, length, 0, length, 0, 0)] for length in (height, width))
+
     def _plan(self, height: int, width: int, tile_height: int, tile_width: int) -> tuple[list[Span], list[Span]]:
         rows = plan_axis(height, tile_height, self.overlap, self.ramp, self.period)
         return rows, plan_axis(width, tile_width, self.overlap, self.ramp, self.period)

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shutil
 import subprocess
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -19,11 +19,19 @@ import numpy as np
 from mmengine.logging import print_log
 from rich.progress import track
 
-from mmdefusion.utils.image_io import ImageReadError, OutputError, match_folders, natural_key, read_image, write_image
+from mmdefusion.utils.image_io import (
+    ImageReadError,
+    OutputError,
+    match_folders,
+    natural_key,
+    read_image,
+    temporary_beside,
+    write_image,
+)
 
 from .fusion_inferencer import FusionInferencer
 from .pairs import Pair
-from .results import FailedPair, check_writable
+from .results import FailedPair, check_outputs, check_writable
 
 #: Codecs of OpenCV's own encoder by the suffix of the result.
 CODECS = {'.mp4': 'mp4v', '.m4v': 'mp4v', '.mov': 'mp4v', '.mkv': 'mp4v', '.avi': 'MJPG'}
@@ -167,37 +175,36 @@ def fuse_video(
 
     Raises:
         ImageReadError: If the sources cannot be used together. If that shows only on the way, for example because one
-            ends earlier, the frames fused until then are kept.
-        OutputError: If the result cannot be written; what can be read of it is kept as ``NAME.incomplete.SUFFIX``.
-        ValueError: If the suffix is unknown, the frame rate is missing, or the result would overwrite a source.
+            ends earlier, the frames fused until then are kept: in the folder, or as ``NAME.incomplete.SUFFIX``.
+        OutputError: If the result cannot be written; what can be read of it is kept in the same way.
+        ValueError: If the suffix is unknown, the frame rate is missing or none, or the result would overwrite a source.
     """
     out = Path(out)
     stream = open_stream(source1, source2)
-    rate = fps or stream.fps
+    if fps is not None and not (math.isfinite(fps) and fps > 0):
+        raise ValueError(f'fps must be a finite number above 0, found {fps}')
+    rate = stream.fps if fps is None else fps
     to_video = out.suffix.lower() in CODECS
     if not to_video and out.suffix:
         raise ValueError(f'{out}: unknown kind of video; expected one of {sorted(CODECS)}, or a folder')
     if to_video and not rate:
         raise ValueError('folders of frames have no frame rate; expected fps to be given')
+    if to_video and out.is_dir():
+        raise ValueError(f'{out}: a folder; expected the name of a video, or a folder without a suffix for frames')
     if os.path.realpath(out) in map(os.path.realpath, stream.sources):
         raise ValueError(f'{out}: would overwrite a source; expected another place for the result')
-    check_writable(out.parent if to_video else out)
+    if to_video:
+        check_writable(out.parent)
+    else:
+        check_outputs(stream.pairs or [], out, parts=False)
     writer = VideoWriter(out, rate, stream.size) if to_video else FrameWriter(out)
-    problem = None
     with writer:
         results = fuse.stream(iterate_pairs(stream), batch_size)
-        try:
-            for result in track(results, 'Fusing', stream.frames or None) if fuse.show_progress else results:
-                if isinstance(result, FailedPair):
-                    raise ImageReadError(result.reason)
-                writer.write(result.name, result.images['fused'])
-        except ImageReadError as error:
-            problem = error
-            if not writer.frames:
-                raise
+        for result in track(results, 'Fusing', stream.frames or None) if fuse.show_progress else results:
+            if isinstance(result, FailedPair):
+                raise ImageReadError(result.reason)
+            writer.write(result.name, result.images['fused'])
     audio = to_video and stream.pairs is None and add_audio(out, stream.sources)
-    if problem:
-        raise ImageReadError(f'{problem}; the {writer.frames} frames before are in {out}') from problem
     return FusedVideo(str(out), writer.frames, rate if to_video else None, audio)
 
 
@@ -216,8 +223,9 @@ class FrameWriter:
         write_image(self.folder / f'{name}.png', image)
         self.frames += 1
 
-    def __exit__(self, *_: object) -> None:
-        pass
+    def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if isinstance(error, ImageReadError) and self.frames:
+            raise ImageReadError(f'{error}; the {self.frames} frames before are in {self.folder}') from error
 
 
 class VideoWriter:
@@ -274,8 +282,8 @@ class VideoWriter:
         if kind is None:
             error = OutputError(f'{self.path}: {written} of {self.frames} frames could be written; is the disk full?')
         kept = self._keep(written)
-        if isinstance(error, OutputError):
-            raise OutputError(f'{error}; {kept}') from error
+        if isinstance(error, OutputError | ImageReadError):
+            raise type(error)(f'{error}; {kept}') from error
         if self.frames:
             print_log(f'{self.path}: not finished; {kept}', logger='current', level=logging.WARNING)
 
@@ -296,11 +304,6 @@ def count_frames(path: Path) -> int:
         frames += 1
     capture.release()
     return frames
-
-
-def temporary_beside(path: Path) -> Path:
-    """A hidden name in the same folder that keeps the suffix, by which encoders choose the format."""
-    return path.with_name(f'.{path.stem}.{uuid.uuid4().hex}{path.suffix}')
 
 
 def add_audio(video: Path, sources: tuple[str, str]) -> bool:

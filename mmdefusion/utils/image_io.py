@@ -144,7 +144,7 @@ def _inspect(content: bytes, path: str) -> np.ndarray | None:
             f'{path}: {error}; expected a smaller image, or one stored as TIFF in uncompressed or small strips or '
             'tiles, which is read piece by piece'
         ) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except Exception as error:  # Pillow's decoders raise all kinds on what a broken file says.
         raise ImageReadError(f'{path}: broken or truncated image ({error}); {EXPECTED}') from error
 
 
@@ -230,6 +230,11 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     write_bytes(path, content.tobytes())
 
 
+def temporary_beside(path: Path) -> Path:
+    """A hidden name in the same folder, however long the file's own is, with its suffix, which may choose a format."""
+    return path.with_name(f'.{uuid.uuid4().hex}{path.suffix}')
+
+
 def write_bytes(path: str | os.PathLike, content: bytes) -> None:
     """Write a file under a temporary name beside its place, then move it there in one step.
 
@@ -237,7 +242,7 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
         OutputError: If it cannot be written; an older file of the name is left as it was.
     """
     path = Path(path)
-    temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex}.tmp')
+    temporary = temporary_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

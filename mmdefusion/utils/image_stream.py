@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
+import math
 import os
-import uuid
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import tifffile
 
-from .image_io import ImageReadError, OutputError, to_source_image
+from .image_io import ImageReadError, OutputError, temporary_beside, to_source_image
 
 TIFF_SUFFIXES = ('.tif', '.tiff')
 #: Rows of a strip in files written here: few enough for other programs to read them piece by piece.
@@ -33,10 +33,15 @@ class TiffImage:
     def __init__(self, path: str | os.PathLike) -> None:
         self.path = os.fspath(path)
         self._tiff = tifffile.TiffFile(self.path)
-        self._page = self._tiff.pages[0]
-        self._channels = self._page.samplesperpixel
-        self.shape = (self._page.imagelength, self._page.imagewidth, 3)
-        self.depth = 8 if self._page.dtype == np.uint8 else 16
+        try:
+            self._page = self._tiff.pages[0]
+            self._channels = self._page.samplesperpixel
+            self.shape = (self._page.imagelength, self._page.imagewidth, 3)
+            self.depth = 8 if self._page.dtype == np.uint8 else 16
+            self._can_stream = self._has_streamable_layout()
+        except BaseException:
+            self._tiff.close()
+            raise
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> TiffImage | None:
@@ -49,18 +54,23 @@ class TiffImage:
             return None
         try:
             image = cls(path)
-        except (OSError, ValueError, IndexError, tifffile.TiffFileError):
-            # The ordinary reader says what is wrong.
+        except Exception:
+            # Broken files make tifffile raise all kinds. The ordinary reader says what is wrong.
             return None
-        if image._streamable():
+        if image._can_stream:
             return image
         image.close()
         return None
 
-    def _streamable(self) -> bool:
+    def _has_streamable_layout(self) -> bool:
         page = self._page
         orientation = page.tags.get('Orientation')
         raw = page.compression == tifffile.COMPRESSION.NONE and not page.is_tiled
+        segment = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
+        sizes = (*self.shape, *segment)
+        if not all(isinstance(size, int) and size > 0 for size in sizes):
+            return False
+        segments = math.prod(-(-size // part) for size, part in zip(self.shape[:2], segment, strict=True))
         return (
             len(self._tiff.pages) == 1
             and page.dtype in (np.uint8, np.uint16, np.float32)
@@ -70,6 +80,7 @@ class TiffImage:
             and page.imagedepth == 1
             and (orientation is None or orientation.value == 1)
             and page.bitspersample == page.dtype.itemsize * 8
+            and len(page.dataoffsets) == len(page.databytecounts) == segments
             and all(page.databytecounts)
             and (raw or len(page.dataoffsets) >= 10)
         )
@@ -78,9 +89,14 @@ class TiffImage:
         (top, bottom, _), (left, right, _) = (
             part.indices(size) for part, size in zip(region, self.shape[:2], strict=True)
         )
-        pixels = np.empty((bottom - top, right - left, self._channels), self._page.dtype)
         raw = self._page.compression == tifffile.COMPRESSION.NONE and not self._page.is_tiled
-        (self._read_rows if raw else self._read_segments)(pixels, top, left)
+        try:
+            pixels = np.empty((bottom - top, right - left, self._channels), self._page.dtype)
+            (self._read_rows if raw else self._read_segments)(pixels, top, left)
+        except ImageReadError:
+            raise
+        except Exception as error:  # A broken file may say anything about where its pixels are, and how many.
+            raise ImageReadError(f'{self.path}: cannot be read ({type(error).__name__}: {error})') from error
         if self._channels >= 3:
             pixels = pixels[..., 2::-1]
         return to_source_image(pixels, self.path).bgr
@@ -136,14 +152,14 @@ class TiffOutput:
         dtype: uint8 or uint16.
 
     Raises:
-        OutputError: The folder cannot be written to, or has no room.
+        OutputError: The folder cannot be written to or has no room, or the file cannot get its name.
     """
 
     def __init__(self, path: str | os.PathLike, shape: tuple[int, ...], dtype: np.dtype) -> None:
         self.path = Path(path)
         self.shape = shape
         self._dtype = np.dtype(dtype).newbyteorder('<')
-        self._temporary = self.path.with_name(f'.{self.path.name}.{uuid.uuid4().hex}.tmp')
+        self._temporary = temporary_beside(self.path)
 
     def __enter__(self) -> TiffOutput:
         try:
@@ -184,11 +200,15 @@ class TiffOutput:
             raise OutputError.of(self.path, error) from error
 
     def __exit__(self, kind: type | None, *_: object) -> None:
-        if kind is None:
-            os.close(self._file)
-            del self._file
-            os.replace(self._temporary, self.path)
-        self._discard()
+        try:
+            if kind is None:
+                os.close(self._file)
+                del self._file
+                os.replace(self._temporary, self.path)
+        except OSError as error:
+            raise OutputError.of(self.path, error) from error
+        finally:
+            self._discard()
 
     def _discard(self) -> None:
         if hasattr(self, '_file'):

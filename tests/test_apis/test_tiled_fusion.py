@@ -118,6 +118,14 @@ def test_from_disk_to_disk(tmp_path, checkpoint, pair, color, options):
     assert common.shape == SHAPE and common.dtype == pair[0].dtype
 
 
+def test_a_tile_may_be_larger_than_an_image_on_disk(tmp_path, checkpoint, pair):
+    fuse = make(checkpoint, tile_size=320, tile_overlap=64, **ON_DISK)
+    result = fuse(save(tmp_path, pair), out_dir=tmp_path / 'out')['predictions'][0]
+    assert fuse.model.batches == [(1, 6, *SHAPE)] and os.listdir(tmp_path / 'out') == ['a.tif']
+    atol = int(pair[0].dtype == np.uint16)
+    np.testing.assert_allclose(result.astype(int), make(checkpoint)(pair)['predictions'][0], atol=atol)
+
+
 def test_without_a_folder_the_result_stays_in_memory(tmp_path, checkpoint, pair):
     fused = make(checkpoint, **TILES, **ON_DISK)(save(tmp_path, pair))['predictions'][0]
     expected = make(checkpoint)(pair)['predictions'][0]

@@ -1,4 +1,5 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
+import math
 import os
 import resource
 import shutil
@@ -121,6 +122,26 @@ def test_a_video_that_ends_early_keeps_the_frames_before(fuse, videos, tmp_path,
     assert len(os.listdir(tmp_path / 'frames')) == 6
 
 
+def test_a_bad_frame_does_not_replace_an_older_video(fuse, tmp_path):
+    folders = make_frames(tmp_path)
+    (tmp_path / 'out.avi').write_bytes(b'of yesterday')
+    with open(f'{folders[1]}/10.png', 'wb'):
+        pass  # The last one in natural order.
+    with pytest.raises(ImageReadError, match='10.png: the file is empty .*; the first 2 are in .*out.incomplete.avi'):
+        fuse_video(fuse, *folders, tmp_path / 'out.avi', fps=5)
+    assert (tmp_path / 'out.avi').read_bytes() == b'of yesterday'
+    np.testing.assert_allclose(read_levels(tmp_path / 'out.incomplete.avi')[0], [100, 104], atol=1.5)
+
+
+def test_frames_are_no_links_to_the_results(fuse, tmp_path):
+    folders = make_frames(tmp_path)
+    (tmp_path / 'links').mkdir()
+    for name in os.listdir(folders[0]):
+        (tmp_path / 'links' / name).symlink_to(f'{folders[0]}/{name}')
+    with pytest.raises(ValueError, match='vi/1.png: would overwrite a source'):
+        fuse_video(fuse, tmp_path / 'links', folders[1], folders[0])
+
+
 def test_wrong_arguments(fuse, videos, tmp_path):
     (tmp_path / 'text.avi').write_bytes(b'no video')
     (tmp_path / 'empty').mkdir()
@@ -137,6 +158,12 @@ def test_wrong_arguments(fuse, videos, tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             fuse_video(fuse, *sources, target)
+    for rate in (0, -5.0, math.inf, math.nan):
+        with pytest.raises(ValueError, match='fps must be a finite number above 0, found'):
+            fuse_video(fuse, *folders, out, fps=rate)
+    (tmp_path / 'folder.mp4').mkdir()
+    with pytest.raises(ValueError, match='folder.mp4: a folder; expected the name of a video'):
+        fuse_video(fuse, *videos, tmp_path / 'folder.mp4')
     os.remove(f'{folders[1]}/2.png')
     with pytest.raises(ImageReadError, match=r'ir/2.\*: no such image'):
         fuse_video(fuse, *folders, out, fps=5)

@@ -132,6 +132,38 @@ def test_written_regions_make_the_image(tmp_path, shape, dtype):
     np.testing.assert_array_equal(open_tiff_array(path), pixels)
 
 
+@pytest.mark.filterwarnings('ignore::UserWarning')  # Pillow tells of what it finds.
+@pytest.mark.parametrize('options', [dict(rowsperstrip=4), dict(rowsperstrip=4, compression='zlib')], ids=str)
+def test_a_broken_file_gives_nothing_but_one_kind_of_error(tmp_path, options):
+    path = tmp_path / 'a.tif'
+    tifffile.imwrite(path, np.zeros((45, 37), np.uint8), metadata=None, software=False, **options)
+    whole = path.read_bytes()
+    with tifffile.TiffFile(path) as tiff:
+        described = tiff.pages[0].dataoffsets[0]
+    outcomes = set()
+    for place in range(described):
+        for value in (0, 1, 255):
+            path.write_bytes(whole[:place] + bytes([value]) + whole[place + 1 :])
+            image = TiffImage.open(path)
+            try:
+                pixels = read_image(path).bgr if image is None else image[:, :][:8]
+                outcomes.add(pixels.ndim)
+            except ImageReadError as error:
+                outcomes.add(str(error).partition(':')[0])
+            finally:
+                if image is not None:
+                    image.close()
+    assert outcomes == {3, str(path)}
+
+
+def test_a_folder_in_place_of_the_file(tmp_path):
+    (tmp_path / 'a.tif').mkdir()
+    with pytest.raises(OutputError, match='a.tif: '):
+        with TiffOutput(tmp_path / 'a.tif', (2, 3), np.uint8) as output:
+            output[0:2, 0:3] = np.zeros((2, 3), np.uint8)
+    assert os.listdir(tmp_path) == ['a.tif'] and os.listdir(tmp_path / 'a.tif') == []
+
+
 def test_failure_leaves_the_older_file(tmp_path):
     path = tmp_path / 'a.tif'
     path.write_bytes(b'older')
