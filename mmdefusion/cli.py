@@ -122,13 +122,13 @@ def run_fuse(args: argparse.Namespace) -> int:
 
     from .apis import FailedPair, resolve_pairs
     from .apis.results import check_outputs
-    from .utils.image_io import OutputError
+    from .utils.output_files import OutputError
 
     try:
         pairs, failures = resolve_pairs((args.source1, args.source2), tuple(args.suffixes))
         check_outputs(pairs, args.out_dir, args.parts)
         fuse = _make_inferencer(args)
-    except (ValueError, FileNotFoundError, OutputError) as error:
+    except (ValueError, OSError) as error:
         print(f'mmdefusion fuse: error: {error}', file=sys.stderr)
         return 2
     fused = 0
@@ -161,11 +161,10 @@ def run_video(args: argparse.Namespace) -> int:
         0 if all frames were fused, 2 otherwise.
     """
     from .apis import fuse_video
-    from .utils.image_io import OutputError
 
     try:
         done = fuse_video(_make_inferencer(args), args.source1, args.source2, args.out, args.fps, args.batch_size)
-    except (ValueError, FileNotFoundError, OutputError) as error:
+    except (ValueError, OSError) as error:
         print(f'mmdefusion video: error: {error}', file=sys.stderr)
         return 2
     rate = f' at {done.fps:g} frames per second' if done.fps else ''

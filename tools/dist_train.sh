@@ -34,6 +34,14 @@ else
     meeting=(--nnodes="$nnodes" --max_restarts="$restarts" --rdzv_backend=c10d --rdzv_id="mmdefusion-$port"
         --rdzv_endpoint="$address:$port" --rdzv_conf="is_host=$((node_rank == 0))")
     resume=(--resume)
+    arguments=("${@:3}")
+    for i in "${!arguments[@]}"; do
+        if [[ ${arguments[i]} == --resume=* || ${arguments[i]} == --resume && ${arguments[i + 1]:--} != -* ]]; then
+            echo "--resume CHECKPOINT would begin there again whenever a process dies, and lose what was trained since:" \
+                "expected --cfg-options load_from=CHECKPOINT, or a work dir whose last_checkpoint names it" >&2
+            exit 2
+        fi
+    done
     # Otherwise PyTorch 2.13 keeps one store for all starts, in which processes find addresses of those that died.
     export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
 fi

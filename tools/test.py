@@ -12,7 +12,7 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 import mmdefusion  # noqa: F401  checks the environment before anything is built
-from mmdefusion.apis.results import check_writable
+from mmdefusion.utils.output_files import check_writable
 from mmdefusion.utils.setup_env import prepare_distributed
 from mmdefusion.utils.tool_errors import errors_in_one_sentence
 
@@ -122,7 +122,8 @@ def add_host_outputs(cfg: Config, args: argparse.Namespace) -> None:
 def main() -> None:
     """Tests."""
     args = parse_args()
-    cfg = load_config(args)
+    with errors_in_one_sentence(args.config):
+        cfg = load_config(args)
     prepare_distributed(cfg)
     with errors_in_one_sentence(cfg.work_dir):
         check_writable(cfg.work_dir)

@@ -13,8 +13,8 @@ from mmengine.device import get_device, is_cuda_available
 from mmengine.runner import Runner, find_latest_checkpoint
 
 import mmdefusion  # noqa: F401  checks the environment before anything is built
-from mmdefusion.apis.results import check_writable
 from mmdefusion.registry import RUNNERS
+from mmdefusion.utils.output_files import check_writable
 from mmdefusion.utils.setup_env import keep_freed_memory, prepare_distributed, share_batch
 from mmdefusion.utils.tool_errors import errors_in_one_sentence
 
@@ -92,12 +92,16 @@ def load_config(args: argparse.Namespace) -> Config:
 def main() -> None:
     """Trains."""
     args = parse_args()
-    cfg = load_config(args)
+    with errors_in_one_sentence(args.config):
+        cfg = load_config(args)
     if get_device() == 'cpu':
         keep_freed_memory()
     prepare_distributed(cfg)
     if args.total_batch_size is not None:
-        share_batch(cfg, args.total_batch_size)
+        try:
+            share_batch(cfg, args.total_batch_size)
+        except ValueError as error:
+            sys.exit(f'Error: {error}')
     with errors_in_one_sentence(cfg.work_dir):
         check_writable(cfg.work_dir)
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

@@ -37,6 +37,30 @@ PRECISIONS = ('auto', 'bfloat16', 'float32')
 _DECODED_BYTES = 16
 
 
+def read_config(path: str) -> Config:
+    """The config of a network.
+
+    Raises:
+        ValueError: The file is no config, or one without a model.
+    """
+    try:
+        cfg = Config.fromfile(path)
+    except Exception as error:  # A config is a program, which may fail in any way.
+        raise ValueError(f'{path}: cannot be read as a config ({type(error).__name__}: {error})') from error
+    if 'model' not in cfg:
+        raise ValueError(f'{path}: a config without a model; found {sorted(cfg)}')
+    return cfg
+
+
+def check_device(device: str) -> None:
+    """Raises a ValueError if there is no such device here."""
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f'device {device!r} cannot be used ({reason}); expected for example cpu or cuda:0') from error
+
+
 @INFERENCERS.register_module()
 class FusionInferencer(BaseInferencer):
     """Fuses registered pairs of images of any size.
@@ -92,6 +116,10 @@ class FusionInferencer(BaseInferencer):
             model = os.fspath(model)
             if model.endswith('.pth') and weights is None:
                 model, weights = None, model
+            elif os.path.isfile(model):
+                model = read_config(model)
+        if device is not None:
+            check_device(device)
         if model is None and weights is None:
             weights = 'fusion'
         if weights in SHIPPED_WEIGHTS:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from mmdefusion.structures import FusionDataSample
-from mmdefusion.utils.image_io import OutputError, write_image
+from mmdefusion.utils.image_io import write_image
+from mmdefusion.utils.output_files import check_writable
 
 from .pairs import Pair
 
@@ -104,14 +105,3 @@ def write_result(result: FusedPair, out_dir: str | os.PathLike) -> None:
     paths = result_paths(result.name, out_dir, 'panel' in result.images)
     for kind, image in result.images.items():
         write_image(paths[kind], image)
-
-
-def check_writable(folder: str | os.PathLike) -> None:
-    """Raise an OutputError if a folder, or the first existing one above it, is none or cannot be written to."""
-    existing = Path(folder).absolute()
-    while not existing.exists():
-        existing = existing.parent
-    if not existing.is_dir():
-        raise OutputError(f'{existing}: a file; expected a folder for the results')
-    if not os.access(existing, os.W_OK):
-        raise OutputError(f'{existing}: the folder is read-only; expected one to write the results to')

@@ -19,19 +19,12 @@ import numpy as np
 from mmengine.logging import print_log
 from rich.progress import track
 
-from mmdefusion.utils.image_io import (
-    ImageReadError,
-    OutputError,
-    match_folders,
-    natural_key,
-    read_image,
-    temporary_beside,
-    write_image,
-)
+from mmdefusion.utils.image_io import ImageReadError, match_folders, natural_key, read_image, write_image
+from mmdefusion.utils.output_files import OutputError, check_writable, temporary_beside
 
 from .fusion_inferencer import FusionInferencer
 from .pairs import Pair
-from .results import FailedPair, check_outputs, check_writable
+from .results import FailedPair, check_outputs
 
 #: Codecs of OpenCV's own encoder by the suffix of the result.
 CODECS = {'.mp4': 'mp4v', '.m4v': 'mp4v', '.mov': 'mp4v', '.mkv': 'mp4v', '.avi': 'MJPG'}

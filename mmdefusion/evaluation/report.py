@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from mmdefusion.utils.image_io import write_bytes
+from mmdefusion.utils.output_files import write_bytes
 from mmdefusion.version import __version__
 
 from .functional import FUSION_METRICS, LOWER_IS_BETTER, REFERENCE_METRICS

@@ -6,7 +6,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,8 @@ import cv2
 import numpy as np
 from mmengine import fileio
 from PIL import Image, UnidentifiedImageError
+
+from .output_files import write_bytes
 
 IMAGE_SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.pbm', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
 SUFFIXES_16_BIT = ('.png', '.tif', '.tiff')
@@ -30,15 +31,6 @@ _STRIP_VALUES = 2**17
 
 class ImageReadError(ValueError):
     """An image that cannot be used: the message names it, what was found and what was expected."""
-
-
-class OutputError(OSError):
-    """A file that cannot be written: the message names it and the reason. Files written before stay as they are."""
-
-    @classmethod
-    def of(cls, path: str | os.PathLike, error: OSError) -> OutputError:
-        """The error of a file, for example because the disk is full or the folder read-only."""
-        return cls(f'{os.fspath(path)}: cannot be written ({error.strerror or error})')
 
 
 class SourceImage(NamedTuple):
@@ -228,30 +220,6 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
         raise ValueError(f'{path}: cannot write {image.dtype} images as {suffix!r}; expected one of {allowed}')
     _, content = cv2.imencode(suffix, image)
     write_bytes(path, content.tobytes())
-
-
-def temporary_beside(path: Path) -> Path:
-    """A hidden name in the same folder, however long the file's own is, with its suffix, which may choose a format."""
-    return path.with_name(f'.{uuid.uuid4().hex}{path.suffix}')
-
-
-def write_bytes(path: str | os.PathLike, content: bytes) -> None:
-    """Write a file under a temporary name beside its place, then move it there in one step.
-
-    Raises:
-        OutputError: If it cannot be written; an older file of the name is left as it was.
-    """
-    path = Path(path)
-    temporary = temporary_beside(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_bytes(content)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError.of(path, error) from error
 
 
 def list_images(folder: str | os.PathLike, pattern: str = STEM_PATTERN) -> dict[str, list[str]]:

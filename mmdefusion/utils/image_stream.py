@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from .image_io import ImageReadError, OutputError, temporary_beside, to_source_image
+from .image_io import ImageReadError, to_source_image
+from .output_files import OutputError, temporary_beside
 
 TIFF_SUFFIXES = ('.tif', '.tiff')
 #: Rows of a strip in files written here: few enough for other programs to read them piece by piece.

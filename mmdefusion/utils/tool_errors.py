@@ -10,10 +10,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .image_io import OutputError
+from .output_files import OutputError
 
-#: What a file system answers that is full, read-only, or somebody else's.
-_DISK_ERRORS = {getattr(errno, name) for name in ('ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EACCES', 'EPERM', 'ENOTDIR')}
+#: What a file system answers that is full, read-only or somebody else's, or where nothing is.
+_DISK_ERRORS = {
+    getattr(errno, name) for name in ('ENOENT', 'ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EACCES', 'EPERM', 'ENOTDIR')
+}
 
 
 def _handle_log_error(handler: logging.FileHandler, record: logging.LogRecord) -> None:
@@ -33,9 +35,10 @@ def errors_in_one_sentence(work_dir: str | os.PathLike) -> Iterator[None]:
     logging.FileHandler.handleError = _handle_log_error
     try:
         yield
-    except (FileNotFoundError, OutputError) as error:
-        sys.exit(f'Error: {error}')
     except OSError as error:
+        # Those of this package say all themselves.
+        if isinstance(error, OutputError) or (isinstance(error, FileNotFoundError) and error.filename is None):
+            sys.exit(f'Error: {error}')
         if error.errno not in _DISK_ERRORS:
             raise
         sys.exit(f'Error: {error.filename or work_dir}: {error.strerror}')

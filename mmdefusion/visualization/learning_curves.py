@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mmdefusion.utils.image_io import write_bytes
+from mmdefusion.utils.output_files import write_bytes
 
 
 def write_learning_curves(

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from mmdefusion.evaluation.ranking import MethodScores, Rank
 from mmdefusion.evaluation.report import better_direction
-from mmdefusion.utils.image_io import write_bytes
+from mmdefusion.utils.output_files import write_bytes
 
 LEARNED, CLASSICAL = '#2f6f9f', '#b0b0b0'
 

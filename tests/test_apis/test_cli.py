@@ -78,6 +78,23 @@ def test_missing_weights(folders, tmp_path, capsys):
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (('--device', 'foo'), "device 'foo' cannot be used"),
+        (('--device', 'cuda:99'), "device 'cuda:99' cannot be used"),
+        (('--model', 'broken.py'), 'broken.py: cannot be read as a config (SyntaxError'),
+        (('--model', 'other.py'), "other.py: a config without a model; found ['a']"),
+    ],
+)
+def test_what_cannot_start_is_one_sentence(folders, checkpoint, tmp_path, options, message, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'broken.py').write_text('model = dict(')
+    (tmp_path / 'other.py').write_text('a = 1')
+    assert cli.main(['fuse', *folders, '-o', 'out', '--weights', checkpoint, *options]) == 2
+    assert f'mmdefusion fuse: error: {message}' in capsys.readouterr().err
+
+
 def test_sources_are_not_overwritten(folders, checkpoint, capsys):
     assert run(folders, checkpoint, folders[1]) == 2
     assert 'ir/1.png: would overwrite a source' in capsys.readouterr().err

@@ -10,8 +10,9 @@ import tifffile
 from mmdefusion import cli
 from mmdefusion.apis import FusionInferencer
 from mmdefusion.apis.tile_planner import BYTES_PER_PIXEL, GIB
-from mmdefusion.utils.image_io import ImageReadError, OutputError, write_image
+from mmdefusion.utils.image_io import ImageReadError, write_image
 from mmdefusion.utils.image_stream import TiffOutput
+from mmdefusion.utils.output_files import OutputError
 
 # The model of conftest.py fuses pixel by pixel, so that tiles must change nothing.
 SHAPE = (150, 260)

@@ -16,7 +16,8 @@ from mmdefusion import cli
 from mmdefusion.apis import FusionInferencer, fuse_video
 from mmdefusion.apis import video as video_module
 from mmdefusion.apis.video import VideoWriter
-from mmdefusion.utils.image_io import ImageReadError, OutputError, write_image
+from mmdefusion.utils.image_io import ImageReadError, write_image
+from mmdefusion.utils.output_files import OutputError
 
 SIZE = (64, 48)
 REAL_FFMPEG = shutil.which('ffmpeg')

@@ -10,7 +10,7 @@ import pytest
 
 from mmdefusion.datasets.converters import list_sources, pack_shards, shuffled
 from mmdefusion.datasets.packed import ShardIndex, member_role
-from mmdefusion.utils.image_io import OutputError
+from mmdefusion.utils.output_files import OutputError
 
 pytest.importorskip('webdataset')
 
@@ -112,6 +112,15 @@ def test_names_must_stay_different(tmp_path):
     (tmp_path / 'a_b.jpg').rename(tmp_path / 'ä.jpg')
     with pytest.raises(ValueError, match='ASCII'):
         list_sources(str(tmp_path))
+
+
+def test_what_readers_would_not_find_is_not_packed(photo_folder, tmp_path):
+    write(tmp_path / 'photos/__extra__/1.png')
+    with pytest.raises(ValueError, match='__extra__/1.png: readers of tar shards pass over folders called __NAME__'):
+        pack_shards(list_sources(str(tmp_path / 'photos')), str(tmp_path / 'out'))
+    with pytest.raises(ValueError, match="prefix of shards is 'my shard'; expected letters, digits"):
+        pack_shards(list_sources(str(photo_folder)), str(tmp_path / 'out'), prefix='my shard')
+    assert not (tmp_path / 'out').exists()
 
 
 def test_a_full_disk_leaves_nothing(photo_folder, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import torch
 from mmengine.logging import MessageHub
 
 from mmdefusion.engine import AtomicCheckpointHook
-from mmdefusion.utils.image_io import OutputError
+from mmdefusion.utils.output_files import OutputError
 
 resource = pytest.importorskip('resource')  # where there is POSIX
 
@@ -24,6 +24,7 @@ class FakeRunner:
         self.logger = logging.getLogger('fake')
         self.optim_wrapper = SimpleNamespace(_accumulative_counts=accumulative_counts)
         self.epoch, self.iter, self.max_iters = 0, 0, 100
+        self.train_dataloader = range(10)
         self.full_disk = False
         self.meanwhile = []
 
@@ -138,3 +139,9 @@ def test_a_checkpoint_between_two_steps_of_the_optimizer_is_an_error(tmp_path):
     with pytest.raises(ValueError, match='every 10 iterations, but gradients are accumulated over 4'):
         hook.before_train(FakeRunner(tmp_path, accumulative_counts=4))
     hook.before_train(FakeRunner(tmp_path, accumulative_counts=5))
+    # Epochs of ten batches: every second one ends with a step of the optimizer.
+    with pytest.raises(ValueError, match='every 10 iterations, but gradients are accumulated over 4'):
+        AtomicCheckpointHook(interval=1).before_train(FakeRunner(tmp_path, accumulative_counts=4))
+    AtomicCheckpointHook(interval=2).before_train(FakeRunner(tmp_path, accumulative_counts=4))
+    # Nothing comes after the last iteration.
+    AtomicCheckpointHook(interval=10).before_train(FakeRunner(tmp_path, accumulative_counts=3))

@@ -105,6 +105,16 @@ def test_tiles_bound_the_attention_of_tiny(run_tool, tmp_path):
     assert f'3840x2160, {tiles["tiles"]} tiles: attention' in output
 
 
+def test_what_cannot_end_well_does_not_begin(run_tool, tmp_path):
+    (tmp_path / 'file').write_text('')
+    for options, message in (
+        (('--repeats', '0'), '--repeats, --batch-size and --crop-size count from 1'),
+        (('--out', 'file/report.json'), 'file: a file; expected a folder for the results'),
+    ):
+        result = run_tool('python', ROOT / 'tools' / 'analysis_tools' / 'benchmark.py', 'a.py', *options)
+        assert result.returncode == 2 and message in result.stderr
+
+
 def test_wrong_size(run_tool):
     done = run_tool('python', ROOT / 'tools' / 'analysis_tools' / 'benchmark.py', 'a.py', '--sizes', '64')
     assert done.returncode == 2 and '64 is not WIDTHxHEIGHT' in done.stderr

@@ -64,6 +64,14 @@ def test_dist_train_on_one_machine(launch):
     assert Path(first_on_path).resolve() == TOOLS.parent
 
 
+@pytest.mark.parametrize('resume', [('--resume', 'a.pth'), ('--resume=a.pth',)])
+def test_restarts_do_not_begin_at_one_file_again(launch, resume):
+    done = launch('dist_train.sh', 'config.py', '2', '--amp', *resume, MAX_RESTARTS='3')
+    assert done.returncode == 2 and '--resume CHECKPOINT would begin there again' in done.stderr
+    assert launch('dist_train.sh', 'config.py', '2', '--resume', '--amp', MAX_RESTARTS='3').returncode == 0
+    assert launch('dist_train.sh', 'config.py', '2', '--amp', *resume).returncode == 0
+
+
 def test_dist_train_starts_again_from_the_last_checkpoint(launch):
     elastic = dict(NNODES='1:4', NODE_RANK='2', MASTER_ADDR='head', PORT='7', MAX_RESTARTS='3')
     done = launch('dist_train.sh', 'config.py', '8', '--amp', TORCHRUN_ARGS='--local_addr me', **elastic)

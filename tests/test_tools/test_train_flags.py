@@ -36,6 +36,15 @@ def test_resume_starts_where_there_is_nothing_to_resume_from(load_config, tmp_pa
     assert (cfg.resume, cfg.load_from) == (True, 'other.pth')
 
 
+def test_wrong_use_is_one_sentence(run_tool, tiny_config):
+    for arguments, message in (
+        (('nowhere.py',), 'Error: nowhere.py: No such file or directory'),
+        ((tiny_config, '--total-batch-size', '0'), 'Error: --total-batch-size is 0; expected a multiple'),
+    ):
+        result = run_tool('python', TRAIN, *arguments)
+        assert result.returncode == 1 and 'Traceback' not in result.stderr and message in result.stderr
+
+
 def test_compile_keeps_the_settings_of_the_config(load_config):
     assert 'compile' not in load_config()
     cfg = load_config('--compile')

@@ -18,9 +18,9 @@ from mmdefusion.utils.image_io import (
     quantize,
     read_image,
     to_source_image,
-    write_bytes,
     write_image,
 )
+from mmdefusion.utils.output_files import write_bytes
 
 
 @pytest.fixture

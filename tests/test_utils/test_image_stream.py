@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from mmdefusion.utils.image_io import ImageReadError, OutputError, read_image
+from mmdefusion.utils.image_io import ImageReadError, read_image
 from mmdefusion.utils.image_stream import TiffImage, TiffOutput, open_tiff_array
+from mmdefusion.utils.output_files import OutputError
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ from mmdefusion.utils.benchmark import (
     peak_memory,
     time_alternately,
 )
+from mmdefusion.utils.output_files import output_file
 from mmdefusion.utils.setup_env import keep_freed_memory
 
 SECTIONS = ('sizes', 'compile', 'export', 'pretrain', 'operations')
@@ -68,9 +69,12 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--batch-size', type=int, default=16, help='photos of a pretraining step (default 16)')
     parser.add_argument('--crop-size', type=int, default=224, help='their side in pixels (default 224)')
-    parser.add_argument('--out', help='JSON file to write')
+    parser.add_argument('--out', type=output_file, help='JSON file to write')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override settings of the config')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if min(args.repeats, args.batch_size, args.crop_size) < 1:
+        parser.error('--repeats, --batch-size and --crop-size count from 1')
+    return args
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -24,6 +24,7 @@ import mmdefusion  # noqa: F401  checks the environment before anything is built
 from mmdefusion.datasets.converters import list_sources, pack_lmdb, pack_shards, shuffled
 from mmdefusion.evaluation.report import write_json
 from mmdefusion.utils.benchmark import environment_line
+from mmdefusion.utils.output_files import output_file
 
 STORES = ('folder', 'shards', 'lmdb')
 #: Steps before timing begins. A forked worker shares the trainer's memory, whose pages are copied as the next steps
@@ -47,11 +48,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--cold', action='store_true', help="drop the files from the system's cache before each round")
     parser.add_argument('--threads', type=int, help="threads of training; default: PyTorch's own choice")
     parser.add_argument('--device', default='cpu', help='default cpu')
-    parser.add_argument('--out', help='JSON file to write')
+    parser.add_argument('--out', type=output_file, help='JSON file to write')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override settings of the config')
     args = parser.parse_args()
-    if min(args.batches, args.steps, args.rounds, args.samples_per_shard) < 1 or min(args.workers) < 0:
-        parser.error('--batches, --steps, --rounds and --samples-per-shard count from 1, --workers from 0')
+    counts = (args.batches, args.steps, args.rounds, args.samples_per_shard)
+    if min(counts) < 1 or args.limit is not None and args.limit < 1 or min(args.workers) < 0:
+        parser.error('--batches, --steps, --rounds, --limit and --samples-per-shard count from 1, --workers from 0')
     return args
 
 

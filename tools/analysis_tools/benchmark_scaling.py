@@ -29,6 +29,7 @@ from mmdefusion.engine.strategies.fully_shard_strategy import UNITS, shard_model
 from mmdefusion.evaluation.report import write_json
 from mmdefusion.structures import FusionDataSample
 from mmdefusion.utils.benchmark import environment_line
+from mmdefusion.utils.output_files import output_file
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,9 +43,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--steps', type=int, default=10, help='timed steps (default 10)')
     parser.add_argument('--warmup', type=int, default=3, help='steps before (default 3)')
     parser.add_argument('--threads', type=int, default=1, help='threads of one process (default 1)')
-    parser.add_argument('--out', help='JSON file to write')
+    parser.add_argument('--out', type=output_file, help='JSON file to write')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override settings of the config')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if min(*args.processes, args.batch_size, args.crop_size, args.steps, args.threads) < 1 or args.warmup < 0:
+        parser.error('--processes, --batch-size, --crop-size, --steps and --threads count from 1, --warmup from 0')
+    return args
 
 
 def make_batch(batch_size: int, side: int, device: str) -> tuple[Tensor, list[FusionDataSample]]:

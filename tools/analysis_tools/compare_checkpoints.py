@@ -17,7 +17,8 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.runner import load_checkpoint
 
 import mmdefusion  # noqa: F401  checks the environment before anything is built
-from mmdefusion.utils.image_io import write_bytes, write_image
+from mmdefusion.utils.image_io import write_image
+from mmdefusion.utils.output_files import write_bytes
 from mmdefusion.visualization import draw_panel, sample_tiles
 from mmdefusion.weights import local_checkpoint
 

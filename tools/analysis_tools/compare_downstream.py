@@ -23,7 +23,8 @@ from mmdefusion.apis.downstream import draw_prediction_sheet
 from mmdefusion.datasets.converters import MSRS_PSEUDO_LAYOUT, convert_splits
 from mmdefusion.evaluation.downstream import Run, read_curves, summarize, summary_table
 from mmdefusion.evaluation.report import write_json
-from mmdefusion.utils.image_io import write_bytes, write_image
+from mmdefusion.utils.image_io import write_image
+from mmdefusion.utils.output_files import write_bytes
 from mmdefusion.visualization.learning_curves import write_learning_curves
 from mmdefusion.weights import local_checkpoint
 

@@ -17,7 +17,8 @@ from mmdefusion.evaluation.ranking import RANKED_METRICS, MethodScores, rank_met
 from mmdefusion.evaluation.report import make_report, write_json
 from mmdefusion.evaluation.scoring import FusedResult, ScoringPool
 from mmdefusion.models.classical import CLASSICAL_METHODS
-from mmdefusion.utils.image_io import list_images, quantize, read_image, write_bytes, write_image
+from mmdefusion.utils.image_io import list_images, quantize, read_image, write_image
+from mmdefusion.utils.output_files import write_bytes
 from mmdefusion.visualization.contact_sheet import draw_contact_sheet
 from mmdefusion.visualization.score_chart import write_score_chart
 

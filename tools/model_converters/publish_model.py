@@ -14,7 +14,7 @@ from torch import nn
 
 import mmdefusion
 from mmdefusion.apis.checkpoint import embedded_config, load_all_weights, read_checkpoint
-from mmdefusion.utils.image_io import write_bytes
+from mmdefusion.utils.output_files import write_bytes
 
 #: Parts of the model that fusing needs; teachers and losses stay behind.
 KEPT = ('type', 'backbone', 'neck', 'data_preprocessor')

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from mmengine.utils import track_iter_progress
 
-from mmdefusion.utils.image_io import read_image, write_bytes
+from mmdefusion.utils.image_io import read_image
+from mmdefusion.utils.output_files import write_bytes
 
 from .layouts import SplitLayout
 from .object_boxes import read_boxes

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,10 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmdefusion.utils.image_io import OutputError, read_image
+from mmdefusion.utils.image_io import read_image
+from mmdefusion.utils.output_files import OutputError
 
 from ..packed.addresses import LMDB_SUFFIX
-from ..packed.index import INDEX_NAME, ROLES, LmdbIndex, Shard, ShardIndex
+from ..packed.index import INDEX_NAME, PLAIN_NAME, ROLES, LmdbIndex, Shard, ShardIndex
 from ..packed.stream import import_webdataset
 from ..paired_image import PairedImageDataset
 from ..single_image import ImageFolderDataset
@@ -89,6 +91,8 @@ def list_sources(
         name = record.get('name') or Path(record['img_path']).relative_to(img).with_suffix('').as_posix()
         source = PackSource(name.replace('.', '_'), {role: record[key] for role, key in ROLES.items() if key in record})
         other = sources.setdefault(source.name, source)
+        if other is not source and other.paths == source.paths:
+            raise ValueError(f'{source.paths["img"]} is listed twice in {ann_file}')
         if other is not source:
             raise ValueError(
                 f'{source.paths["img"]} and {other.paths["img"]} would both be {source.name} in the shards (a dot '
@@ -96,6 +100,8 @@ def list_sources(
             )
         if len(source.name.encode()) > _LONGEST_NAME or not source.name.isascii():
             raise ValueError(f'{source.paths["img"]}: expected a name of at most {_LONGEST_NAME} ASCII characters')
+    if not sources:
+        raise ValueError(f'{img}: no samples to pack')
     return list(sources.values())
 
 
@@ -128,8 +134,14 @@ def pack_shards(
         OutputError: Something cannot be written.
     """
     webdataset = import_webdataset()
+    # The library reads nothing of folders called so.
+    passed_over = [source.paths['img'] for source in sources if re.match('__[^/]*__(/|$)', source.name)]
+    if passed_over:
+        raise ValueError(f'{passed_over[0]}: readers of tar shards pass over folders called __NAME__; expected another')
     if samples_per_shard < 1:
         raise ValueError(f'samples_per_shard must be at least 1, found {samples_per_shard}')
+    if not PLAIN_NAME.fullmatch(prefix):
+        raise ValueError(f'the prefix of shards is {prefix!r}; expected letters, digits, ".", "_", "-"')
     shards = []
     with _new_folder(out_dir) as folder:
         contents = _checked(sources, workers)

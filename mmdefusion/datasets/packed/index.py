@@ -16,7 +16,7 @@ VERSION = 1
 #: What the images of a sample are, and the key of a result dict that holds each one's path.
 ROLES = dict(img='img_path', partner='partner_path', gt='gt_path')
 
-_PLAIN_NAME = re.compile(r'[\w.-]+')
+PLAIN_NAME = re.compile(r'[\w.-]+')
 
 
 def member_role(suffixes: str) -> str | None:
@@ -88,7 +88,7 @@ class ShardIndex(NamedTuple):
         for number, entry in enumerate(content.get('shards') or ()):
             name, samples, size = (entry.get(key) if isinstance(entry, dict) else None for key in Shard._fields)
             # Names are put into URLs, and into commands: they are nothing but names.
-            if not isinstance(name, str) or not _PLAIN_NAME.fullmatch(name):
+            if not isinstance(name, str) or not PLAIN_NAME.fullmatch(name):
                 raise ValueError(f'{path}: shards[{number}].name is {name!r}; expected letters, digits, ".", "_", "-"')
             if not all(type(count) is int and count >= 1 for count in (samples, size)):
                 raise ValueError(f'{path}: {name} has samples={samples!r}, bytes={size!r}; expected numbers from 1')

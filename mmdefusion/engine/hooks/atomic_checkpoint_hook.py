@@ -15,7 +15,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from mmdefusion.registry import HOOKS
-from mmdefusion.utils.image_io import OutputError
+from mmdefusion.utils.output_files import OutputError
 
 
 def _flush(path: Path) -> None:
@@ -114,14 +114,17 @@ class AtomicCheckpointHook(CheckpointHook):
         """Checks that no checkpoint falls between two steps of the optimizer.
 
         Raises:
-            ValueError: The interval in iterations is no multiple of the batches that gradients are accumulated over.
+            ValueError: The iterations between checkpoints are no multiple of the batches that gradients are accumulated
+                over.
         """
         super().before_train(runner)
         counts = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
-        if not self.by_epoch and self.interval > 0 and self.interval % counts:
+        between = self.interval * (len(runner.train_dataloader) if self.by_epoch else 1)
+        # At the very end whatever was accumulated is a step.
+        if 0 < between < runner.max_iters and between % counts:
             raise ValueError(
-                f'checkpoints every {self.interval} iterations, but gradients are accumulated over {counts}, and those '
-                'in between are not saved: expected a multiple'
+                f'checkpoints every {between} iterations, but gradients are accumulated over {counts}, and those in '
+                'between are not saved: expected a multiple'
             )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from mmengine.evaluator import DumpResults
 
 from mmdefusion.registry import METRICS
-from mmdefusion.utils.image_io import write_bytes
+from mmdefusion.utils.output_files import write_bytes
 
 
 @METRICS.register_module()
