@@ -42,6 +42,21 @@ def read_checkpoint(path: str) -> dict:
     return content if 'state_dict' in content else dict(state_dict=content)
 
 
+def read_config(path: str) -> Config:
+    """The config of a network.
+
+    Raises:
+        ValueError: The file is no config, or one without a model.
+    """
+    try:
+        cfg = Config.fromfile(path)
+    except Exception as error:  # A config is a program, which may fail in any way.
+        raise ValueError(f'{path}: cannot be read as a config ({type(error).__name__}: {error})') from error
+    if 'model' not in cfg:
+        raise ValueError(f'{path}: a config without a model; found {sorted(cfg)}')
+    return cfg
+
+
 def embedded_config(checkpoint: dict, path: str) -> Config:
     """Give the config that MMEngine's runner stores in a checkpoint.
 

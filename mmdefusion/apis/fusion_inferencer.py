@@ -20,11 +20,12 @@ from mmdefusion.models import DeFusionPP
 from mmdefusion.registry import INFERENCERS
 from mmdefusion.structures import FusionDataSample
 from mmdefusion.utils.image_io import ImageReadError, quantize
+from mmdefusion.utils.setup_env import check_device
 from mmdefusion.visualization import draw_panel, sample_tiles
 from mmdefusion.weights import SHIPPED_WEIGHTS, shipped_weights
 
 from .batches import load_batches
-from .checkpoint import build_trained_model
+from .checkpoint import build_trained_model, read_config
 from .network_io import COLOR_MODES, finish_map, image_to_tensor, pack_pair, predicted_maps
 from .pairs import LoadedPair, Pair, load_pair, resolve_pairs
 from .results import FailedPair, FusedPair, check_outputs, write_result
@@ -35,30 +36,6 @@ from .tiling import Span
 PRECISIONS = ('auto', 'bfloat16', 'float32')
 #: Bytes per pixel of a pair that is decoded as a whole, of its fused image, and of the copies made on the way.
 _DECODED_BYTES = 16
-
-
-def read_config(path: str) -> Config:
-    """The config of a network.
-
-    Raises:
-        ValueError: The file is no config, or one without a model.
-    """
-    try:
-        cfg = Config.fromfile(path)
-    except Exception as error:  # A config is a program, which may fail in any way.
-        raise ValueError(f'{path}: cannot be read as a config ({type(error).__name__}: {error})') from error
-    if 'model' not in cfg:
-        raise ValueError(f'{path}: a config without a model; found {sorted(cfg)}')
-    return cfg
-
-
-def check_device(device: str) -> None:
-    """Raises a ValueError if there is no such device here."""
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f'device {device!r} cannot be used ({reason}); expected for example cpu or cuda:0') from error
 
 
 @INFERENCERS.register_module()
@@ -118,8 +95,7 @@ class FusionInferencer(BaseInferencer):
                 model, weights = None, model
             elif os.path.isfile(model):
                 model = read_config(model)
-        if device is not None:
-            check_device(device)
+        check_device(device)
         if model is None and weights is None:
             weights = 'fusion'
         if weights in SHIPPED_WEIGHTS:
@@ -209,11 +185,7 @@ class FusionInferencer(BaseInferencer):
             if isinstance(batch, FailedPair):
                 yield batch
                 continue
-            planner = self.planners[batch[0].depth]
-            plan = planner.plan(*batch[0].size)
-            if plan is None and batch[0].on_disk:
-                # Tiles of one's own choice may be larger than an image that is not read as a whole.
-                plan = planner.one_tile(*batch[0].size)
+            plan = self.planners[batch[0].depth].plan(*batch[0].size, batch[0].on_disk)
             if plan is None:
                 results = self._fuse_batch(batch, parts, return_datasamples)
             else:

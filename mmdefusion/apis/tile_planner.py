@@ -118,13 +118,22 @@ class TilePlanner:
         """How many pairs of a size the network may see at once: as many as wanted, if they fit the budget."""
         return int(max(1, min(wanted, self.pixels / (height * width))))
 
-    def plan(self, height: int, width: int) -> tuple[list[Span], list[Span]] | None:
-        """Tiles along the height and along the width of an image, or None where it is fused as a whole."""
+    def plan(self, height: int, width: int, on_disk: bool = False) -> tuple[list[Span], list[Span]] | None:
+        """Tiles along the height and along the width of an image.
+
+        Args:
+            height: Pixels of the image.
+            width: Pixels of the image.
+            on_disk: Whether it is read region by region: then a tile that is large enough is one of a plan, too.
+
+        Returns:
+            None where the image is fused as a whole.
+        """
         if self.tile_size is not None:
-            if max(height, width) <= self.tile_size:
-                return None
-            return self._plan(height, width, self.tile_size, self.tile_size)
-        if height * width <= self.pixels:
+            if max(height, width) > self.tile_size or on_disk:
+                return self._plan(height, width, self.tile_size, self.tile_size)
+            return None
+        if height * width <= self.pixels and not on_disk:
             return None
         smallest = self.overlap + self.period
         # Square tiles waste least in overlaps; an image narrower than that allows longer ones.
@@ -133,10 +142,6 @@ class TilePlanner:
         if height < tile_height:
             tile_width = max(smallest, int(self.pixels / height))
         return self._plan(height, width, tile_height, tile_width)
-
-    def one_tile(self, height: int, width: int) -> tuple[list[Span], list[Span]]:
-        """A plan whose only tile is the whole image."""
-        return tuple([Span(0, length, 0, length, 0, 0)] for length in (height, width))
 
     def _plan(self, height: int, width: int, tile_height: int, tile_width: int) -> tuple[list[Span], list[Span]]:
         rows = plan_axis(height, tile_height, self.overlap, self.ramp, self.period)

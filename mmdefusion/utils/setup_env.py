@@ -1,5 +1,5 @@
 # Copyright (c) mmdefusion authors. All rights reserved.
-"""What a training needs of its process before the runner is built."""
+"""What training and inference need of their process before a model is built."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 from contextlib import suppress
 from datetime import timedelta
 
+import torch
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -35,6 +36,15 @@ def keep_freed_memory() -> None:
         libc.gnu_get_libc_version  # noqa: B018  other libraries know other parameters
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, -1)
+
+
+def check_device(device: str | None) -> None:
+    """Raises a ValueError if there is no such device here; None is PyTorch's default."""
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f'device {device!r} cannot be used ({reason}); expected for example cpu or cuda:0') from error
 
 
 def prepare_distributed(cfg: Config) -> None:
