@@ -153,7 +153,7 @@ def fuse_video(
     fps: float | None = None,
     batch_size: int = 1,
 ) -> FusedVideo:
-    """Fuse two synchronised streams; no more than a batch of frames is in memory at a time.
+    """Fuse two synchronised streams; no more than two batches of frames are in memory at a time.
 
     Args:
         fuse: The inferencer.

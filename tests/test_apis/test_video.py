@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import weakref
 from collections import namedtuple
 
 import cv2
@@ -72,6 +73,25 @@ def test_a_batch_holds_neighbours(fuse, videos, tmp_path):
     assert [shape[0] for shape in fuse.model.batches] == [4, 4, 2]
     assert sorted(os.listdir(tmp_path / 'frames')) == [f'{index:06d}.png' for index in range(10)]
     assert abs(cv2.imread(str(tmp_path / 'frames' / '000003.png')).mean() - (0.75 * 88 + 30)) < 2
+
+
+def test_no_more_than_two_batches_are_in_memory(fuse, tmp_path, monkeypatch):
+    videos = []
+    for name in ('vi', 'ir'):
+        write_video(tmp_path / f'{name}.avi', [100] * 40)
+        videos.append(str(tmp_path / f'{name}.avi'))
+    frames, alive, iterate = [], [], video_module.iterate_pairs
+
+    def watch(stream):
+        for pair in iterate(stream):
+            frames.append(weakref.ref(pair.source1))
+            alive.append(sum(frame() is not None for frame in frames))
+            yield pair
+
+    monkeypatch.setattr(video_module, 'iterate_pairs', watch)
+    assert fuse_video(fuse, *videos, tmp_path / 'out.avi', batch_size=3).frames == 40
+    # The batch before, and the one that is being read.
+    assert max(alive[20:]) == max(alive) <= 6
 
 
 def make_frames(tmp_path, names=('1', '2', '10')):
