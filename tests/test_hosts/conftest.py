@@ -3,6 +3,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -47,6 +48,21 @@ def read_tool_config(monkeypatch):
         return module.load_config(module.parse_args())
 
     return read
+
+
+@pytest.fixture
+def train_with_flags(read_tool_config):
+    """Trains as ``tools/train.py`` does with a command line, in this process."""
+
+    def train(config_path, *flags):
+        cfg = read_tool_config('train', config_path, *flags)
+        # Instances are found by name.
+        cfg.experiment_name = cfg.visualizer.name = f'flags_{time.time()}'
+        runner = Runner.from_cfg(cfg)
+        runner.train()
+        return runner
+
+    return train
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import pickle
 import re
 import shutil
 import sys
-import time
 from pathlib import Path
 from types import ModuleType
 
@@ -272,18 +271,9 @@ visualizer = dict(background='partner', line_width=2)
         assert not drawn.any()
 
 
-def train_with_flags(read_tool_config, config_path, *flags):
-    """Trains as tools/train.py does, in this process."""
-    cfg = read_tool_config('train', config_path, *flags)
-    cfg.experiment_name = cfg.visualizer.name = f'flags_{time.time()}'
-    runner = Runner.from_cfg(cfg)
-    runner.train()
-    return runner
-
-
-def test_amp_and_resume(config_path, read_tool_config, tmp_path):
+def test_amp_and_resume(config_path, train_with_flags, tmp_path):
     flags = ('--work-dir', tmp_path, '--amp', '--cfg-options', 'default_hooks.visualization.draw=False')
-    first = train_with_flags(read_tool_config, config_path, *flags, 'train_cfg.max_epochs=1')
+    first = train_with_flags(config_path, *flags, 'train_cfg.max_epochs=1')
     assert isinstance(first.optim_wrapper, AutocastOptimWrapper) and first.optim_wrapper.dtype == torch.bfloat16
     dtypes = []
     with first.optim_wrapper.optim_context(first.model):
@@ -291,7 +281,7 @@ def test_amp_and_resume(config_path, read_tool_config, tmp_path):
         first.model.bbox_head(first.model.extract_feat(torch.rand(1, 6, 64, 64)))
         handle.remove()
     assert dtypes[0][0][0].dtype == torch.bfloat16
-    second = train_with_flags(read_tool_config, config_path, '--resume', *flags)
+    second = train_with_flags(config_path, '--resume', *flags)
     assert (second.epoch, second.iter) == (2, 2)
     # The optimizer goes on too: two steps are counted.
     assert {int(state['step']) for state in second.optim_wrapper.optimizer.state.values()} == {2}

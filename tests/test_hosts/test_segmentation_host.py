@@ -7,7 +7,6 @@ import pickle
 import re
 import shutil
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -243,20 +242,11 @@ visualizer = dict(background='partner', alpha=0.5)
         assert differs.mean() < 0.1 and differs[labels[..., 0] == 1].mean() < 0.3
 
 
-def train_with_flags(read_tool_config, config_path, *flags):
-    """Trains as tools/train.py does, in this process."""
-    cfg = read_tool_config('train', config_path, *flags)
-    cfg.experiment_name = cfg.visualizer.name = f'seg_flags_{time.time()}'
-    runner = Runner.from_cfg(cfg)
-    runner.train()
-    return runner
-
-
-def test_amp_and_resume(config_path, read_tool_config, tmp_path):
+def test_amp_and_resume(config_path, train_with_flags, tmp_path):
     flags = ('--work-dir', tmp_path, '--amp', '--cfg-options', 'default_hooks.visualization.draw=False')
-    first = train_with_flags(read_tool_config, config_path, *flags, 'train_cfg.max_iters=1')
+    first = train_with_flags(config_path, *flags, 'train_cfg.max_iters=1')
     assert isinstance(first.optim_wrapper, AutocastOptimWrapper) and first.optim_wrapper.dtype == torch.bfloat16
-    second = train_with_flags(read_tool_config, config_path, '--resume', *flags)
+    second = train_with_flags(config_path, '--resume', *flags)
     assert second.iter == 2
     # The optimizer goes on too: two steps are counted.
     assert {int(state['step']) for state in second.optim_wrapper.optimizer.state.values()} == {2}
