@@ -2,6 +2,7 @@
 """What MMDetection does with one image it does with a pair: each of its features once."""
 
 import copy
+import importlib.util
 import json
 import pickle
 import re
@@ -173,11 +174,12 @@ def test_slices_of_a_large_image(checkpoint, config_path, det_pairs, monkeypatch
     def shift_boxes(boxes, offset):
         return boxes + boxes.new_tensor([*offset, *offset])
 
-    # Of the package sahi, mmdet takes these two functions only.
-    monkeypatch.setitem(sys.modules, 'sahi', ModuleType('sahi'))
-    slicing = ModuleType('sahi.slicing')
-    slicing.shift_bboxes, slicing.shift_masks = shift_boxes, None
-    monkeypatch.setitem(sys.modules, 'sahi.slicing', slicing)
+    if importlib.util.find_spec('sahi') is None:
+        # Of this package, mmdet takes these two functions only.
+        monkeypatch.setitem(sys.modules, 'sahi', ModuleType('sahi'))
+        slicing = ModuleType('sahi.slicing')
+        slicing.shift_bboxes, slicing.shift_masks = shift_boxes, None
+        monkeypatch.setitem(sys.modules, 'sahi.slicing', slicing)
 
     detector = init_detector(str(config_path), checkpoint, device='cpu')
     array = np.concatenate([cv2.imread(str(det_pairs / side / '1.png')) for side in ('vi', 'ir')], axis=2)
