@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 
 import mmdefusion  # noqa: F401  checks the environment before anything is built
 from mmdefusion.utils.output_files import check_writable
-from mmdefusion.utils.setup_env import prepare_distributed
+from mmdefusion.utils.setup_env import leave_distributed, prepare_distributed
 from mmdefusion.utils.tool_errors import errors_in_one_sentence
 
 
@@ -135,6 +135,7 @@ def main() -> None:
         except ValueError as error:
             # Data that cannot be used is the user's to mend; the message says all, a traceback would hide it.
             sys.exit(f'Error: {error}')
+    leave_distributed()
 
 
 if __name__ == '__main__':

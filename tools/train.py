@@ -15,7 +15,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 import mmdefusion  # noqa: F401  checks the environment before anything is built
 from mmdefusion.registry import RUNNERS
 from mmdefusion.utils.output_files import check_writable
-from mmdefusion.utils.setup_env import keep_freed_memory, prepare_distributed, share_batch
+from mmdefusion.utils.setup_env import keep_freed_memory, leave_distributed, prepare_distributed, share_batch
 from mmdefusion.utils.tool_errors import errors_in_one_sentence
 
 
@@ -106,6 +106,7 @@ def main() -> None:
         check_writable(cfg.work_dir)
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
         runner.train()
+    leave_distributed()
 
 
 if __name__ == '__main__':
