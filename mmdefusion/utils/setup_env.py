@@ -88,7 +88,7 @@ def prepare_distributed(cfg: Config) -> None:
 
 
 def leave_distributed() -> None:
-    """Ends what the processes talk through, at the regular end of a run: threads of gloo may abort an exit otherwise."""
+    """Ends what the processes talk through, at the end of a run: threads of gloo may abort an exit otherwise."""
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
 
