@@ -124,7 +124,8 @@ class TilePlanner:
         Args:
             height: Pixels of the image.
             width: Pixels of the image.
-            on_disk: Whether it is read region by region: then a tile that is large enough is one of a plan, too.
+            on_disk: Whether it is read region by region, for which it is far beyond the budget: a tile of one's own choice
+                that is as large is one of a plan then.
 
         Returns:
             None where the image is fused as a whole.
@@ -133,7 +134,7 @@ class TilePlanner:
             if max(height, width) > self.tile_size or on_disk:
                 return self._plan(height, width, self.tile_size, self.tile_size)
             return None
-        if height * width <= self.pixels and not on_disk:
+        if height * width <= self.pixels:
             return None
         smallest = self.overlap + self.period
         # Square tiles waste least in overlaps; an image narrower than that allows longer ones.

@@ -51,8 +51,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', type=output_file, help='JSON file to write')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override settings of the config')
     args = parser.parse_args()
-    counts = (args.batches, args.steps, args.rounds, args.samples_per_shard)
-    if min(counts) < 1 or args.limit is not None and args.limit < 1 or min(args.workers) < 0:
+    limit = 1 if args.limit is None else args.limit
+    if min(args.batches, args.steps, args.rounds, args.samples_per_shard, limit) < 1 or min(args.workers) < 0:
         parser.error('--batches, --steps, --rounds, --limit and --samples-per-shard count from 1, --workers from 0')
     return args
 

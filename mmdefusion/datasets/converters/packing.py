@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmdefusion.utils.image_io import read_image
-from mmdefusion.utils.output_files import OutputError
+from mmdefusion.utils.output_files import OutputError, temporary_beside
 
 from ..packed.addresses import LMDB_SUFFIX
 from ..packed.index import INDEX_NAME, PLAIN_NAME, ROLES, LmdbIndex, Shard, ShardIndex
@@ -242,7 +241,7 @@ def _new_folder(path: str) -> Iterator[Path]:
     target = Path(path)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise FileExistsError(f'{target}: exists already, and is not overwritten; expected a new folder')
-    temporary = target.with_name(f'.{target.name}.{uuid.uuid4().hex}.tmp')
+    temporary = temporary_beside(target)
     try:
         try:
             temporary.mkdir(parents=True)
