@@ -124,8 +124,8 @@ class TilePlanner:
         Args:
             height: Pixels of the image.
             width: Pixels of the image.
-            on_disk: Whether it is read region by region, for which it is far beyond the budget: a tile of one's own choice
-                that is as large is one of a plan then.
+            on_disk: Whether it is read region by region, because it is far beyond the budget: then a tile of one's own
+                choice that is as large is one of a plan, too.
 
         Returns:
             None where the image is fused as a whole.
