@@ -116,14 +116,14 @@ def crop_sizes(steps):
 
 def test_kinds_of_pairs_cannot_be_told_by_the_size_of_their_crops():
     """A network sees how its image is padded; it learned the kind from that, and fused whole pairs as another kind."""
-    cfg = Config.fromfile(ROOT / 'defusion/defusion-pp_nano_fusion_1xb16-22e_photos-roadscene-msrs-160px.py')
+    cfg = Config.fromfile(ROOT / 'defusion/defusion-pp_nano_fusion_1xb16-35e_photos-roadscene-msrs-160px.py')
     _, infrared, focus, exposure = cfg.train_dataloader.dataset.datasets
     pipelines = [dataset.pipeline for dataset in (*infrared.datasets, focus, exposure)]
     assert [crop_sizes(pipeline) for pipeline in pipelines] == [{136}] * 4
 
 
 def test_adaptation_starts_without_steps_and_from_the_package():
-    cfg = Config.fromfile(ROOT / 'defusion/defusion-pp_nano_fusion_1xb16-22e_photos-roadscene-msrs-160px.py')
+    cfg = Config.fromfile(ROOT / 'defusion/defusion-pp_nano_fusion_1xb16-35e_photos-roadscene-msrs-160px.py')
     (hook,) = (hook for hook in cfg.custom_hooks if hook.type == 'FusionWeightsHook')
     start, *later = (
         kinds.infrared_visible for kinds in (cfg.model.fusion_head.weights, *(s.weights for s in hook.stages))

@@ -59,7 +59,7 @@ def test_the_config_for_pairs_of_ones_own_works(tmp_path):
     assert [dataset.kind for dataset in kinds] == ['photo', 'infrared_visible', 'multi_focus', 'multi_exposure']
     assert kinds[1].data_root == 'data/mine/' and 'ann_file' not in kinds[1]
     shipped = Config.fromfile(
-        ROOT / 'configs/defusion/defusion-pp_nano_fusion_1xb16-22e_photos-roadscene-msrs-160px.py'
+        ROOT / 'configs/defusion/defusion-pp_nano_fusion_1xb16-35e_photos-roadscene-msrs-160px.py'
     )
     assert plain(kinds[1].pipeline) == plain(shipped.pair_pipeline)
     assert [plain(cfg[key]) for key in ('model', 'custom_hooks')] == [

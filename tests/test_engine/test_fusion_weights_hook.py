@@ -14,6 +14,7 @@ START = dict(infrared_visible=dict(structure=100.0, steps=0.0, edge=7.0), multi_
 def make_runner(weights=START):
     model = nn.Module()
     model.fusion_head = FusionHead(weights)
+    model.restored = dict(infrared_visible=0.5)
     return SimpleNamespace(model=model, iter=0, train_dataloader=range(10))
 
 
@@ -83,6 +84,31 @@ def test_a_later_stage_goes_on_from_the_one_before():
     for iteration, structure, steps, edge in line:
         weights = weights_at(hook, runner, iteration)['infrared_visible']
         assert weights == pytest.approx(dict(structure=structure, steps=steps, edge=edge))
+
+
+def test_shares_of_restored_batches_change_with_the_weights():
+    runner = make_runner()
+    hook = FusionWeightsHook(
+        [
+            dict(begin=0, end=1, weights=dict(infrared_visible=dict(edge=9.0))),
+            dict(begin=2, end=4, weights={}, restored=dict(infrared_visible=0.9)),
+        ]
+    )
+    hook.before_train(runner)
+    for iteration, share in ((0, 0.5), (20, 0.5), (30, 0.7), (40, 0.9), (99, 0.9)):
+        assert weights_at(hook, runner, iteration)['infrared_visible']['steps'] == 0
+        assert runner.model.restored == pytest.approx(dict(infrared_visible=share)), iteration
+
+
+def test_shares_that_are_none():
+    with pytest.raises(ValueError, match=r"restored: found {'infrared_visible': -0.1}; expected shares from 0 to 1"):
+        FusionWeightsHook([dict(begin=0, end=1, weights={}, restored=dict(infrared_visible=-0.1))])
+
+
+def test_a_share_without_a_start():
+    hook = FusionWeightsHook([dict(begin=0, end=1, weights={}, restored=dict(multi_focus=0.5))])
+    with pytest.raises(ValueError, match=r"restored: found \['multi_focus'\], for which the model has no share"):
+        hook.before_train(make_runner())
 
 
 @pytest.mark.parametrize('epochs', [[(2, 2)], [(3, 1)], [(-1, 1)], [(0, 3), (2, 4)], [(0, 1), (1, 1)]])

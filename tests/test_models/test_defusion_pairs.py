@@ -104,6 +104,39 @@ def test_fused_images_of_pairs_are_those_of_decoding(model):
     torch.testing.assert_close(seen[0], model(pairs).fused)
 
 
+def test_a_share_of_the_training_batches_is_restored():
+    """A tenth of the bias of the restoration is added, in as many batches of the kind as asked for."""
+    torch.manual_seed(0)
+    seen = []
+    model = MODELS.build(tiny_model_cfg(detail_dims=4) | dict(restored=dict(infrared_visible=0.25, multi_focus=1.0)))
+    model.fusion_head = FakeFusionHead()
+    model.fusion_head.loss = lambda fused, x1, x2, data_samples: seen.append(fused) or dict(loss_fake=x1.sum())
+    model.neck.fused.detail.restoration.bias.data.fill_(1)
+    pairs = torch.rand(1, 6, 32, 32)
+    with torch.no_grad():
+        plain = model(pairs).fused
+        for kind, shares in (('infrared_visible', (0.1, 0.4)), ('multi_focus', (1, 1)), ('multi_exposure', (0, 0))):
+            seen.clear()
+            for _ in range(80):
+                model(pairs, samples(kind, number=1), mode='loss')
+            restored = [(fused - plain).abs().max().item() > 0.05 for fused in seen]
+            assert shares[0] <= sum(restored) / 80 <= shares[1], kind
+            for fused, added in zip(seen, restored, strict=True):
+                torch.testing.assert_close(fused, plain + 0.1 * added)
+
+
+@pytest.mark.parametrize(
+    ('restored', 'detail_dims', 'message'),
+    [
+        (dict(infrared_visible=1.5), 4, "restored: found {'infrared_visible': 1.5}; expected shares from 0 to 1"),
+        (dict(infrared_visible=0.5), 0, 'the decoder has no restoration'),
+    ],
+)
+def test_shares_that_cannot_be_restored(restored, detail_dims, message):
+    with pytest.raises(ValueError, match=message):
+        MODELS.build(tiny_model_cfg(detail_dims=detail_dims) | dict(restored=restored))
+
+
 def test_it_learns_what_teachers_say(model):
     model.train()
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)

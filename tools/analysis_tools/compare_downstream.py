@@ -54,7 +54,7 @@ TASKS = {
         dict(with_labels=False),
     ),
     'det': Task(
-        'mmdet/evidence/retinanet_defusion-nano_1xb4-12e_msrs-pseudo-480x640',
+        'mmdet/evidence/retinanet_defusion-nano_1xb4-36e_msrs-pseudo-480x640',
         {'coco/bbox_mAP_50': 'AP50 %', 'coco/bbox_mAP': 'AP %'},
         100.0,
         'Persons and cars: trained on boxes around MFNet pseudo-labels of 89 pairs of MSRS, tested on the official '

@@ -32,6 +32,10 @@ class DeFusionPP(BaseModel):
         teachers: Configs of the encoders that give ``mcud_head`` its targets, see ``FrozenEncoder``: that of the first
             source's modality, then that of the second's.
         fusion_head: Config of the losses of fused pairs.
+        restored: By kind of pair, the share of its training batches, 0 to 1, whose fused images get the restoration of
+            :class:`DetailDecoder`, as those of photos do. Predictions of pairs never have it. It takes up what a loss
+            asks for and no choice between the sources gives, brightness that neither has for example, and which would
+            bend that choice; the batches without it keep what is left of use.
         data_preprocessor: Config of the preprocessor.
         init_cfg: As in MMEngine.
     """
@@ -45,6 +49,7 @@ class DeFusionPP(BaseModel):
         mcud_head: dict | None = None,
         teachers: Sequence[dict] = (),
         fusion_head: dict | None = None,
+        restored: dict[str, float] | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
@@ -55,6 +60,14 @@ class DeFusionPP(BaseModel):
         self.target_generator = target_generator and MODELS.build(target_generator)
         self.mcud_head = mcud_head and MODELS.build(mcud_head)
         self.fusion_head = fusion_head and MODELS.build(fusion_head)
+        self.restored = dict(restored or {})
+        if not all(0 <= share <= 1 for share in self.restored.values()):
+            raise ValueError(f'restored: found {self.restored}; expected shares from 0 to 1')
+        if self.restored and not self.neck.can_restore:
+            raise ValueError(
+                f'restored: found {self.restored}, but the decoder has no restoration; expected an arch with '
+                'detail_dims, or none of them'
+            )
         if len(teachers) != (2 if mcud_head else 0):
             raise ValueError(
                 f'found {len(teachers)} teachers and mcud_head={mcud_head}; expected an mcud_head with two teachers, '
@@ -168,7 +181,9 @@ class DeFusionPP(BaseModel):
         elif self.fusion_head is not None:
             tokens = self.backbone.decompose(*sources)
         if self.fusion_head is not None:
-            fused = self.neck.decode_fused(self.backbone.fuse(tokens), tokens, *sources)
+            share = min(self.restored.get(sample.get('kind'), 0.0) for sample in data_samples)
+            restore = share > 0 and torch.rand(()).item() < share
+            fused = self.neck.decode_fused(self.backbone.fuse(tokens), tokens, *sources, restore=restore)
             losses.update(self.fusion_head.loss(fused, *sources, data_samples))
         return losses
 

@@ -154,6 +154,11 @@ class DeFusionDecoder(BaseModule):
         """The heads whose last layer ``pred`` maps a token to its patch."""
         return [head for head in self.children() if hasattr(head, 'pred')]
 
+    @property
+    def can_restore(self) -> bool:
+        """Whether fused images of degraded views get a restoration, see :class:`DetailDecoder`."""
+        return isinstance(self.fused, DetailHead)
+
     def draw_visible(self, tokens: DecomposedTokens) -> Tensor:
         """Draws the positions that stay, as many in every window, for each sample of its own.
 
@@ -179,7 +184,7 @@ class DeFusionDecoder(BaseModule):
         Returns:
             (N, C, H, W), not clamped.
         """
-        if isinstance(self.fused, DetailHead):
+        if self.can_restore:
             return self.fused(fused, tokens, x1, x2, restore)
         return self.fused(fused, tokens.grid)[..., : x1.size(2), : x1.size(3)]
 

@@ -1,5 +1,5 @@
 # The visible image alone, random weights: stock preprocessor, pipelines without LoadPairedImage.
-_base_ = './retinanet_defusion-nano_1xb4-12e_msrs-pseudo-480x640.py'
+_base_ = './retinanet_defusion-nano_1xb4-36e_msrs-pseudo-480x640.py'
 
 model = dict(
     data_preprocessor=dict(type='DetDataPreprocessor', mean=[0.0] * 3, std=[255.0] * 3),

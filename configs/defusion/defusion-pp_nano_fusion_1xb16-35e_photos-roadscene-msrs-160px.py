@@ -1,6 +1,6 @@
 # Unsupervised adaptation to fusion on a CPU, from the package's weights of pretraining: photos keep up decomposition
 # and masked feature modeling, the fused image learns from real and generated pairs. One network for infrared-visible,
-# multi-focus and multi-exposure pairs, 22 epochs of 100 batches.
+# multi-focus and multi-exposure pairs, 35 epochs of 100 batches.
 _base_ = [
     '../_base_/models/defusion-pp_nano.py',
     '../_base_/datasets/photos_roadscene_msrs_fusion.py',
@@ -11,16 +11,18 @@ model = dict(
     # Photos train the parts alone: their noise would teach the fused image to distrust the brighter source.
     target_generator=dict(degradations=('noise',)),
     head=dict(fused_weight=0.0, ssim_weight=0.0),
+    # Else `difference` and `contrast`, which ask for more than the sources have, cost edges and structure.
+    restored=dict(infrared_visible=0.5),
     fusion_head=dict(
         type='FusionHead',
         weights=dict(
             infrared_visible=dict(
-                structure=100.0,
-                fidelity=45.0,
+                structure=140.0,
+                fidelity=50.0,
                 information=20.0,
                 edge=60.0,
-                contrast=80.0,
-                difference=26.0,
+                contrast=60.0,
+                difference=20.0,
                 intensity=80.0,
                 # Comes in later, see FusionWeightsHook: an average of the sources, which decides nothing, has none.
                 steps=0.0,
@@ -39,7 +41,7 @@ model = dict(
     ),
 )
 
-max_epochs = 22
+max_epochs = 35
 optim_wrapper = dict(
     optimizer=dict(lr=8e-4),
     # So small that steps of all kinds of pairs weigh alike.
@@ -47,9 +49,9 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=50),
-    dict(type='CosineAnnealingLR', by_epoch=True, T_max=max_epochs, eta_min=1e-5, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', by_epoch=True, T_max=max_epochs, eta_min=5e-5, convert_to_iter_based=True),
 ]
-train_cfg = dict(type='ResumableTrainLoop', max_epochs=max_epochs, val_interval=11)
+train_cfg = dict(type='ResumableTrainLoop', max_epochs=max_epochs, val_interval=7)
 
 default_hooks = dict(checkpoint=dict(save_best=None))
 custom_hooks = [
@@ -63,9 +65,9 @@ custom_hooks = [
                 end=10,
                 weights=dict(
                     infrared_visible=dict(
-                        structure=140.0,
-                        fidelity=50.0,
                         edge=85.0,
+                        contrast=80.0,
+                        difference=16.0,
                         intensity=40.0,
                         # A square of small numbers: a step of a tenth of the range that no source has counts 0.01.
                         steps=3e4,
@@ -74,18 +76,18 @@ custom_hooks = [
             ),
             # Which source to follow is decided by now; likeness to both of them comes last.
             dict(
-                begin=15,
-                end=16,
+                begin=17,
+                end=19,
                 weights=dict(
                     infrared_visible=dict(
-                        structure=240.0,
-                        fidelity=60.0,
+                        structure=280.0,
+                        fidelity=55.0,
                         edge=110.0,
                         contrast=60.0,
-                        difference=8.0,
-                        intensity=30.0,
+                        difference=22.0,
                     ),
                 ),
+                restored=dict(infrared_visible=0.75),
             ),
         ],
     ),

@@ -1,2 +1,0 @@
-# Both images, random weights.
-_base_ = './retinanet_defusion-nano_1xb4-12e_msrs-pseudo-480x640.py'
