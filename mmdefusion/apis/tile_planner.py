@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from mmdefusion.models.layers import SCREENING_REACH, FusionArch
-from mmdefusion.models.necks.detail_decoder import SCREENING_LENGTH
+from mmdefusion.models.necks.detail_decoder import DECISION_RADIUS, SCREENING_LENGTH
 
 from .tiling import Span, plan_axis
 
@@ -25,6 +25,8 @@ _STEM_REACH = 8
 _DETAIL_REACH = 48
 #: Pixels after which the solution in the gradient domain has forgotten a border.
 _GRADIENT_REACH = SCREENING_REACH * SCREENING_LENGTH
+#: Pixels that the smoothed decision on brightness sees: a guided filter takes means twice.
+_DECISION_REACH = 2 * DECISION_RADIUS
 #: Multiple at which tiles start where the model has no windows: pyramids halve that often without a remainder.
 _DEFAULT_PERIOD = 64
 
@@ -153,12 +155,14 @@ def receptive_field(arch: FusionArch) -> int | None:
     """How far a pixel sees beyond the edges of its own window, in pixels; None without windows.
 
     Each attention in displaced windows reaches one window further: every second block of the encoder, and one block
-    behind the fusion. The convolutions of a stem look into the next window, those of the full-resolution decoder and
-    its gradient domain may touch some more.
+    behind the fusion. The convolutions of a stem look into the next window, those of the full-resolution decoder, its
+    decision on brightness and its gradient domain may touch some more.
     """
     if arch.window_size is None:
         return None
-    displaced = arch.depth // 2 + 1
+    windows = arch.depth // 2 + 1
     window = arch.patch_size * arch.window_size
-    detail = -(-_STEM_REACH // window) - (-(_DETAIL_REACH + _GRADIENT_REACH) // window) if arch.detail_dims else 0
-    return (displaced + detail) * window
+    if arch.detail_dims:
+        reach = _DETAIL_REACH + _DECISION_REACH + _GRADIENT_REACH
+        windows += math.ceil(_STEM_REACH / window) + math.ceil(reach / window)
+    return windows * window

@@ -122,8 +122,9 @@ def test_receptive_field_by_hand():
     # Windows of 16 pixels; the second block and the last one of the fusion look into displaced windows.
     assert receptive_field(get_arch(TINY_ARCH)) == 32
     assert receptive_field(get_arch({**TINY_ARCH, 'depth': 4})) == 48
-    # 8 pixels of the stem, and 48 of convolutions with 96 of the gradient domain, are ten windows more.
-    assert receptive_field(get_arch(DETAIL_ARCH)) == 192
+    # 8 pixels of the stem, and 48 of convolutions, 128 of the smoothed decision and 96 of the gradient domain, are 18
+    # windows more.
+    assert receptive_field(get_arch(DETAIL_ARCH)) == 320
     assert receptive_field(get_arch('tiny')) is None
 
 

@@ -105,6 +105,28 @@ def test_the_base_query_asks_for_a_sources_brightness():
     torch.testing.assert_close(decode((stem, decoder), x1, x2), torch.full_like(x1, expected), rtol=1e-4, atol=1e-5)
 
 
+def test_brightness_changes_only_where_a_source_does():
+    """A query that follows the first source in the left half and the second in the right one."""
+    _, decoder = detail_path(patch_size=16)
+    decoder.brightness_scale.data.zero_()
+    asked = torch.full((1, 1, 5, 64), math.atanh(0.5))
+    asked[..., 32:] *= -1
+    x1, flat = torch.full((1, 3, 5, 64), 0.8), torch.full((1, 3, 5, 64), 0.2)
+    stepping = flat.clone()
+    stepping[..., 32:] = 0.6
+    # Half the difference each way; windows of 17 reach 16 cells to either side.
+    for x2, right in ((flat, 0.3), (stepping, 0.1)):
+        leaning = decoder._leaning(x1, x2, asked)[0, 0, 2]
+        torch.testing.assert_close(leaning[:16], torch.full((16,), 0.3))
+        torch.testing.assert_close(leaning[-16:], torch.full((16,), -right))
+        largest = -leaning.diff().min().item()
+        if x2 is flat:
+            assert largest == pytest.approx(0.6 / 17, rel=1e-4)
+        else:
+            # A step of .4 is far more than eight gray levels.
+            assert largest == pytest.approx(0.4, abs=0.02)
+
+
 def test_the_gradient_query_outvotes_the_stronger_detail(monkeypatch):
     x1, x2 = torch.full((2, 1, 3, 32, 32), 0.5)
     x1[..., ::2] += 0.05

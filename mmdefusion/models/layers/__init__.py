@@ -12,6 +12,7 @@ from .gradient_domain import (
     missing_divergence,
     solve_screened_poisson,
 )
+from .guided_filter import guided_filter
 from .linear_map import Linear, linear
 from .masking import check_mask_ratio, draw_visible, fill_masked, hidden_tokens
 from .strips import in_strips
@@ -51,6 +52,7 @@ __all__ = [
     'forward_gradient',
     'gather_tokens',
     'get_arch',
+    'guided_filter',
     'hidden_tokens',
     'in_strips',
     'init_conv',

@@ -16,6 +16,7 @@ from ..layers import (
     Linear,
     TokenGrid,
     forward_gradient,
+    guided_filter,
     in_strips,
     init_conv,
     missing_divergence,
@@ -28,6 +29,10 @@ from ..layers import (
 _LAST_SCALE = 0.1
 #: Distance in pixels over which brightness follows the gradients rather than the base.
 SCREENING_LENGTH = 16
+#: Pixels on each side from which the decision on brightness is smoothed, and the variance of brightness, of eight gray
+#: levels, that is none to it.
+DECISION_RADIUS = 64
+_FLAT_VARIANCE = (8 / 255) ** 2
 #: Side in pixels of the window in which the sources' gradients are compared, and the energy below which none counts: a
 #: step of one gray level. At night detail is not much stronger.
 _STRENGTH_WINDOW = 7
@@ -131,15 +136,17 @@ class DetailDecoder(nn.Module):
     resolution the gradient g:
 
     .. math::
-        m &= (x_1 + x_2) / 2 + \tanh(q k_1 - q k_2 + t \tanh((x_1 - x_2) / \tau)) (x_1 - x_2) \\
+        m &= (x_1 + x_2) / 2 + (\tanh b + G(\tanh(q k_1 - q k_2 + b) - \tanh b)) (x_1 - x_2), \quad
+            b = t \tanh((x_1 - x_2) / \tau) \\
         g &= a (\nabla (x_1 + x_2) + \tanh(q k_1 - q k_2 + s \log(E_1 / E_2)) \nabla (x_1 - x_2)) / 2
 
     with E the energy of a source's gradient around the pixel, :math:`\tau` ten gray levels, and s, t and the
-    amplification a learned too. The fused image is the one whose gradient is closest to g and whose coarse brightness
-    is that of m (see ``solve_screened_poisson``). So a region may take its brightness from one source and its detail
-    from the other without an edge in between, nothing is added that neither source has, and an untrained decoder
-    already keeps the stronger detail and leans to the brighter source. Exchanging the sources changes nothing. Of gray
-    sources (equal channels) the fused image is gray.
+    amplification a learned too. The filter G is guided by both sources (see ``guided_filter``): what the query adds to
+    the leaning b changes only where they do, not from one window of tokens to the next. The fused image is the one
+    whose gradient is closest to g and whose coarse brightness is that of m (see ``solve_screened_poisson``). So a
+    region may take its brightness from one source and its detail from the other without an edge in between, nothing
+    is added that neither source has, and an untrained decoder already keeps the stronger detail and leans to the
+    brighter source. Exchanging the sources changes nothing. Of gray sources (equal channels) the fused image is gray.
 
     Views of a photo are noisy where the photo is not. For them alone a restoration is added, which undoes what both
     have of that; in pairs, which nobody has degraded, it would find noise in whatever a photo does not have.
@@ -214,7 +221,8 @@ class DetailDecoder(nn.Module):
             planes = [image[:, :1] for image in planes]
         with torch.autocast(x1.device.type, enabled=False):
             scale = 2**self.levels
-            base, missing = in_strips(self._base, [*planes, brightness, detail, amplification], halo=scale, step=scale)
+            leaning = self._leaning(*(F.avg_pool2d(plane, scale) for plane in planes), brightness)
+            base, missing = in_strips(self._base, [*planes, leaning, detail, amplification], halo=scale, step=scale)
             fused = base.sub_(solve_screened_poisson(missing, SCREENING_LENGTH**-2))
             if restore:
                 fused = fused + finest[2]
@@ -230,15 +238,21 @@ class DetailDecoder(nn.Module):
             maps.append((_LAST_SCALE * self.restoration(x).float()).contiguous())
         return tuple(maps)
 
+    def _leaning(self, x1: Tensor, x2: Tensor, preference: Tensor) -> Tensor:
+        """How far brightness goes from the mean of both sources, all at the coarsest level, (N, C, h, w)."""
+        gray1, gray2 = (x.mean(1, keepdim=True) for x in (x1, x2))
+        brighter = self.brightness_scale * ((gray1 - gray2) / _BRIGHTER).tanh()
+        # Tokens and their windows are to leave no steps where the sources have none.
+        asked = (preference + brighter).tanh() - brighter.tanh()
+        asked = guided_filter(asked, gray1, gray2, DECISION_RADIUS // 2**self.levels, _FLAT_VARIANCE)
+        return (brighter.tanh() + asked).clamp(-1, 1) * (x1 - x2)
+
     def _base(
-        self, x1: Tensor, x2: Tensor, brightness: Tensor, detail: Tensor, amplification: Tensor
+        self, x1: Tensor, x2: Tensor, leaning: Tensor, detail: Tensor, amplification: Tensor
     ) -> tuple[Tensor, Tensor]:
         """The base, and the divergence of what its gradient lacks to the wanted one."""
         gradient1, gradient2 = forward_gradient(x1), forward_gradient(x2)
-        coarse = F.avg_pool2d(x1 - x2, 2**self.levels)
-        brighter = (coarse.mean(1, keepdim=True) / _BRIGHTER).tanh()
-        coarse = (brightness + self.brightness_scale * brighter).tanh() * coarse
-        leaning = F.interpolate(coarse, size=x1.shape[-2:], mode='bilinear', align_corners=False)
+        leaning = F.interpolate(leaning, size=x1.shape[-2:], mode='bilinear', align_corners=False)
         base = torch.add(leaning, x1 + x2, alpha=0.5)
         weight = (detail + self.strength_scale * (_strength(gradient1) - _strength(gradient2))).tanh()
         amplification = amplification.exp()
