@@ -106,8 +106,8 @@ def test_the_base_query_asks_for_a_sources_brightness():
 
 
 def test_brightness_changes_only_where_a_source_does():
-    """A query that follows the first source in the left half and the second in the right one."""
-    _, decoder = detail_path(patch_size=16)
+    """In predictions, for a query that follows the first source in the left half and the second in the right one."""
+    decoder = detail_path(patch_size=16)[1].eval()
     decoder.brightness_scale.data.zero_()
     asked = torch.full((1, 1, 5, 64), math.atanh(0.5))
     asked[..., 32:] *= -1
@@ -125,6 +125,7 @@ def test_brightness_changes_only_where_a_source_does():
         else:
             # A step of .4 is far more than eight gray levels.
             assert largest == pytest.approx(0.4, abs=0.02)
+    torch.testing.assert_close(decoder.train()._leaning(x1, flat, asked), asked.tanh() * 0.6 * torch.ones(3, 1, 1))
 
 
 def test_the_gradient_query_outvotes_the_stronger_detail(monkeypatch):

@@ -136,17 +136,18 @@ class DetailDecoder(nn.Module):
     resolution the gradient g:
 
     .. math::
-        m &= (x_1 + x_2) / 2 + (\tanh b + G(\tanh(q k_1 - q k_2 + b) - \tanh b)) (x_1 - x_2), \quad
-            b = t \tanh((x_1 - x_2) / \tau) \\
+        m &= (x_1 + x_2) / 2 + \tanh(q k_1 - q k_2 + t \tanh((x_1 - x_2) / \tau)) (x_1 - x_2) \\
         g &= a (\nabla (x_1 + x_2) + \tanh(q k_1 - q k_2 + s \log(E_1 / E_2)) \nabla (x_1 - x_2)) / 2
 
     with E the energy of a source's gradient around the pixel, :math:`\tau` ten gray levels, and s, t and the
-    amplification a learned too. The filter G is guided by both sources (see ``guided_filter``): what the query adds to
-    the leaning b changes only where they do, not from one window of tokens to the next. The fused image is the one
-    whose gradient is closest to g and whose coarse brightness is that of m (see ``solve_screened_poisson``). So a
-    region may take its brightness from one source and its detail from the other without an edge in between, nothing
-    is added that neither source has, and an untrained decoder already keeps the stronger detail and leans to the
-    brighter source. Exchanging the sources changes nothing. Of gray sources (equal channels) the fused image is gray.
+    amplification a learned too. The fused image is the one whose gradient is closest to g and whose coarse brightness
+    is that of m (see ``solve_screened_poisson``). So a region may take its brightness from one source and its detail
+    from the other without an edge in between, nothing is added that neither source has, and an untrained decoder
+    already keeps the stronger detail and leans to the brighter source. Exchanging the sources changes nothing. Of gray
+    sources (equal channels) the fused image is gray.
+
+    In predictions, what the query adds to the leaning to the brighter source is smoothed by a filter that both sources
+    guide (see ``guided_filter``), so that it changes where they do and not from one window of tokens to the next.
 
     Views of a photo are noisy where the photo is not. For them alone a restoration is added, which undoes what both
     have of that; in pairs, which nobody has degraded, it would find noise in whatever a photo does not have.
@@ -242,10 +243,14 @@ class DetailDecoder(nn.Module):
         """How far brightness goes from the mean of both sources, all at the coarsest level, (N, C, h, w)."""
         gray1, gray2 = (x.mean(1, keepdim=True) for x in (x1, x2))
         brighter = self.brightness_scale * ((gray1 - gray2) / _BRIGHTER).tanh()
-        # Tokens and their windows are to leave no steps where the sources have none.
-        asked = (preference + brighter).tanh() - brighter.tanh()
-        asked = guided_filter(asked, gray1, gray2, DECISION_RADIUS // 2**self.levels, _FLAT_VARIANCE)
-        return (brighter.tanh() + asked).clamp(-1, 1) * (x1 - x2)
+        asked = (preference + brighter).tanh()
+        # Trained with it, a network learns to undo it.
+        if not self.training:
+            brighter = brighter.tanh()
+            radius = DECISION_RADIUS // 2**self.levels
+            smooth = guided_filter(asked - brighter, gray1, gray2, radius, _FLAT_VARIANCE)
+            asked = (brighter + smooth).clamp(-1, 1)
+        return asked * (x1 - x2)
 
     def _base(
         self, x1: Tensor, x2: Tensor, leaning: Tensor, detail: Tensor, amplification: Tensor
