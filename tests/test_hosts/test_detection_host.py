@@ -289,6 +289,34 @@ def test_amp_and_resume(config_path, train_with_flags, tmp_path):
     assert {int(state['step']) for state in second.optim_wrapper.optimizer.state.values()} == {2}
 
 
+def test_heads_first_in_two_processes(config_path, pretraining, run_host_tool, free_port, tmp_path):
+    """The backbone is what it was pretrained to be after the first epoch, and not after the second."""
+    config = tmp_path / 'heads_first.py'
+    config.write_text(
+        f"""
+_base_ = {str(config_path)!r}
+model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint={pretraining.checkpoint!r}, prefix='backbone.')))
+custom_hooks = [dict(type='mmdefusion.FreezeBackboneHook', end=1)]
+find_unused_parameters = True
+train_dataloader = dict(batch_size=1)
+train_cfg = dict(max_epochs=2)
+"""
+    )
+    result = run_host_tool(
+        *('bash', ROOT / 'tools/dist_train.sh', config, '2', '--work-dir', tmp_path / 'dist'),
+        PORT=free_port,
+        PYTHON=sys.executable,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    first, second = (
+        torch.load(tmp_path / f'dist/epoch_{epoch}.pth', weights_only=False)['state_dict'] for epoch in (1, 2)
+    )
+    start = {f'backbone.{name}': value for name, value in pretraining.averaged.items()}
+    assert not [name for name, value in start.items() if not torch.equal(first[name], value)]
+    # The loss of two pairs is not about all of it.
+    assert sum(not torch.equal(second[name], value) for name, value in start.items()) > len(start) / 2
+
+
 def test_two_processes(config_path, run_host_tool, free_port, tmp_path):
     result = run_host_tool(
         *('bash', ROOT / 'tools/dist_train.sh', config_path, '2', '--work-dir', tmp_path / 'dist'),

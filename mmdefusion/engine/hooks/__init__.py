@@ -4,6 +4,7 @@
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .compile_hook import CompileHook
 from .ema_hook import EMAHook
+from .freeze_backbone_hook import FreezeBackboneHook
 from .fusion_output_hook import FusionOutputHook
 from .fusion_visualization_hook import FusionVisualizationHook
 from .fusion_weights_hook import FusionWeightsHook
@@ -14,6 +15,7 @@ __all__ = [
     'AtomicCheckpointHook',
     'CompileHook',
     'EMAHook',
+    'FreezeBackboneHook',
     'FusionOutputHook',
     'FusionVisualizationHook',
     'FusionWeightsHook',

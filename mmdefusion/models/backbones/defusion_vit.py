@@ -100,15 +100,9 @@ class DeFusionViT(BaseModule):
             raise ValueError(f'out_details must be some of {strides} for this arch, finest first, got {out_details}')
         self.out_type = out_type
         self.out_details = tuple(out_details)
-        self.frozen_stages = frozen_stages
         self.with_cp = with_cp
         self._range_checked = False
         dims, depth = self.arch.embed_dims, self.arch.depth
-        if not -1 <= frozen_stages <= depth + 2:
-            raise ValueError(
-                f'frozen_stages must be from -1 (nothing) to {depth + 2} (everything: patch embedding, {depth} blocks, '
-                f'decomposition, fusion), got {frozen_stages}'
-            )
         drop_paths = torch.linspace(0, drop_path_rate, depth).tolist()
         self.patch_embed = PatchEmbed(in_channels, dims, self.arch.patch_size)
         if self.arch.detail_dims:
@@ -129,8 +123,28 @@ class DeFusionViT(BaseModule):
         init_patch_embed(self.patch_embed.proj)
         if self.arch.detail_dims:
             nn.init.xavier_uniform_(self.stem_embed.weight, gain=_STEM_GAIN)
-        for module in self._frozen_modules():
-            module.eval().requires_grad_(False)
+        self.freeze(frozen_stages)
+
+    def freeze(self, stages: int) -> None:
+        """Freezes the first stages and has the others trained.
+
+        Args:
+            stages: As ``frozen_stages``.
+
+        Raises:
+            ValueError: There is no such stage.
+        """
+        depth = self.arch.depth
+        if not -1 <= stages <= depth + 2:
+            raise ValueError(
+                f'frozen_stages must be from -1 (nothing) to {depth + 2} (everything: patch embedding, {depth} blocks, '
+                f'decomposition, fusion), got {stages}'
+            )
+        self.frozen_stages = stages
+        for index, modules in enumerate(self._stages()):
+            for module in modules:
+                module.requires_grad_(index > stages)
+        self.train(self.training)
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Depth of a parameter, for learning rates that decay with depth.
@@ -160,20 +174,21 @@ class DeFusionViT(BaseModule):
         )
         return int(index) + 1 if module == 'blocks' else depths[module], depth + 4
 
-    def _frozen_modules(self) -> list[nn.Module]:
+    def _stages(self) -> list[list[nn.Module]]:
         stages = [[self.patch_embed], *([block] for block in self.blocks)]
         if self.arch.detail_dims:
             stages[0] += [self.stem, self.stem_embed]
         stages[1].append(self.skip_norms)
         stages[-1].append(self.norm)
         stages += [[self.decomposition, self.skip_decomposition], [self.fusion]]
-        return [module for stage in stages[: self.frozen_stages + 1] for module in stage]
+        return stages
 
     def train(self, mode: bool = True) -> DeFusionViT:
         """Sets the mode; frozen stages stay in evaluation mode."""
         super().train(mode)
-        for module in self._frozen_modules():
-            module.eval()
+        for modules in self._stages()[: self.frozen_stages + 1]:
+            for module in modules:
+                module.eval()
         return self
 
     def init_weights(self) -> None:
