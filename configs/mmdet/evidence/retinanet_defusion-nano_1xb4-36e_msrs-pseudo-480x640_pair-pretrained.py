@@ -1,5 +1,5 @@
-# Both images, weights of the package, or those that compare_downstream.py is given. Neck and head learn to read them for
-# nine epochs before they are trained with them.
+# Both images, weights of the package, or those that compare_downstream.py is given. Neck and head learn to read them
+# for nine epochs before all is trained together.
 _base_ = './retinanet_defusion-nano_1xb4-36e_msrs-pseudo-480x640.py'
 
 pretrained = 'mmdefusion://pretext'
