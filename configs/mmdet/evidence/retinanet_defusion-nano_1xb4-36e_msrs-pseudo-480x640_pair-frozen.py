@@ -2,4 +2,3 @@
 _base_ = './retinanet_defusion-nano_1xb4-36e_msrs-pseudo-480x640_pair-pretrained.py'
 
 model = dict(backbone=dict(frozen_stages=6))
-custom_hooks = []

@@ -13,11 +13,11 @@ from mmdefusion.registry import HOOKS
 
 @HOOKS.register_module()
 class FreezeBackboneHook(Hook):
-    """Keeps a pretrained :class:`DeFusionViT` as it is until neck and head have learned to read it.
+    """Trains neck and head alone at first, while the :class:`DeFusionViT` that they read stays as it is.
 
-    Trained from the first step on, pretrained features are bent by the gradients of a head that still is random. What
-    the config freezes with ``frozen_stages`` stays frozen afterwards. The optimizer has all parameters from the start,
-    and what is frozen depends on the epoch or iteration alone, so a resumed training goes on as an undisturbed one.
+    Else the gradients of a head that still is random shape the backbone in the first steps. What the config freezes
+    with ``frozen_stages`` stays frozen afterwards. The optimizer has all parameters from the start, and what is frozen
+    depends on the epoch or iteration alone, so a resumed training goes on as an undisturbed one.
 
     Source: A. Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution", ICLR
     2022 (linear probing, then fine-tuning).
