@@ -3,7 +3,6 @@ from types import SimpleNamespace
 
 import pytest
 from mmengine.logging import MMLogger
-from mmengine.model import MMDistributedDataParallel
 from torch import nn
 
 from mmdefusion.engine import FreezeBackboneHook
@@ -17,14 +16,6 @@ def make_runner(frozen_stages=-1, backbone=None):
     model = nn.Module()
     model.backbone = backbone or DeFusionViT(TINY_ARCH, drop_path_rate=0.5, frozen_stages=frozen_stages)
     return SimpleNamespace(model=model, epoch=0, iter=0, logger=MMLogger.get_current_instance())
-
-
-def wrap(model, **attributes):
-    wrapped = MMDistributedDataParallel.__new__(MMDistributedDataParallel)
-    nn.Module.__init__(wrapped)
-    wrapped.module = model
-    vars(wrapped).update(attributes)
-    return wrapped
 
 
 def trained(backbone):
@@ -70,7 +61,7 @@ def test_resumed_after_the_end():
     assert runner.model.backbone.frozen_stages == -1
 
 
-def test_errors():
+def test_errors(wrap):
     with pytest.raises(ValueError, match='end: found 0; expected at least 1'):
         FreezeBackboneHook(end=0)
     hook = FreezeBackboneHook(end=1)

@@ -2,7 +2,6 @@
 from types import SimpleNamespace
 
 import pytest
-from mmengine.model import MMDistributedDataParallel
 from torch import nn
 
 from mmdefusion.engine import FusionWeightsHook
@@ -51,13 +50,10 @@ def test_a_resumed_training_has_the_weights_of_an_undisturbed_one():
     assert expected['infrared_visible']['steps'] == pytest.approx(120)
 
 
-def test_the_head_of_a_wrapped_model_is_found():
+def test_the_head_of_a_wrapped_model_is_found(wrap):
     runner = make_runner()
     head = runner.model.fusion_head
-    wrapped = MMDistributedDataParallel.__new__(MMDistributedDataParallel)
-    nn.Module.__init__(wrapped)
-    wrapped.module = runner.model
-    runner.model = wrapped
+    runner.model = wrap(runner.model)
     hook = make_hook(dict(multi_focus=dict(truth=1.0)), 0, 1)
     hook.before_train(runner)
     runner.iter = 10

@@ -42,14 +42,13 @@ class FreezeBackboneHook(Hook):
         Raises:
             ValueError: It is another one, or processes would wait for gradients that a frozen backbone does not have.
         """
-        wrapped = is_model_wrapper(runner.model)
-        model = runner.model.module if wrapped else runner.model
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self.backbone = getattr(model, 'backbone', None)
         if not isinstance(self.backbone, DeFusionViT):
             raise ValueError(
                 f'backbone of {type(model).__name__}: found {type(self.backbone).__name__}; expected a DeFusionViT'
             )
-        if wrapped and not getattr(runner.model, 'find_unused_parameters', True):
+        if not getattr(runner.model, 'find_unused_parameters', True):
             raise ValueError(
                 'find_unused_parameters: found False; expected True in the config, as several processes would wait for '
                 'the gradients of a frozen backbone'
