@@ -222,6 +222,31 @@ def test_boxes_of_mask():
     assert boxes_of_mask(mask, min_area=3) == [ObjectBox('3', 6, 0, 8, 2), ObjectBox('7', 2, 4, 7, 6)]
 
 
+def test_gaps_of_a_mask():
+    mask = np.zeros((12, 9), np.uint8)
+    mask[0:2, 1:3] = mask[5:8, 2:4] = 7  # three rows between them, one column in common
+    mask[0, 5] = mask[10, 5] = 7  # nine rows
+    mask[11, 8] = mask[0, 8] = 3
+    apart = [ObjectBox('3', 8, 0, 9, 1), ObjectBox('3', 8, 11, 9, 12)]
+    pieces = [ObjectBox('7', 1, 0, 3, 2), ObjectBox('7', 5, 0, 6, 1), ObjectBox('7', 2, 5, 4, 8)]
+    last = ObjectBox('7', 5, 10, 6, 11)
+    assert boxes_of_mask(mask, max_gap=2) == [*apart, *pieces, last]
+    one = ObjectBox('7', 1, 0, 4, 8)
+    assert boxes_of_mask(mask, max_gap=3) == [*apart, one, pieces[1], last]
+    assert boxes_of_mask(mask, max_gap=9) == [*apart, one, ObjectBox('7', 5, 0, 6, 11)]
+    assert boxes_of_mask(mask, max_gap=10)[0] == ObjectBox('3', 8, 0, 9, 12)
+    # The rows between are not pixels of the object.
+    assert boxes_of_mask(mask, min_area=10, max_gap=3) == [one]
+    assert boxes_of_mask(mask, min_area=11, max_gap=3) == []
+
+
+def test_gaps_end_at_the_border():
+    mask = np.zeros((6, 4), np.uint8)
+    mask[0:2, 0:2] = mask[4, 2:4] = 1
+    assert boxes_of_mask(mask, max_gap=5) == [ObjectBox('1', 0, 0, 2, 2), ObjectBox('1', 2, 4, 4, 5)]
+    assert boxes_of_mask(mask[::-1].copy(), max_gap=5) == [ObjectBox('1', 2, 1, 4, 2), ObjectBox('1', 0, 4, 2, 6)]
+
+
 def test_fused_images_get_the_same_boxes(llvip):
     for name in ('010001', '010002', '010003'):
         write_image(llvip / 'fused/train' / f'{name}.png')

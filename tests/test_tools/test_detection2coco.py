@@ -11,6 +11,7 @@ TOOL = Path(__file__).resolve().parents[2] / 'tools/dataset_converters/detection
 def test_a_tree_of_ones_own(run_tool, tmp_path):
     image = np.zeros((20, 20), np.uint8)
     image[2:18, 2:18] = 1
+    image[10] = 0
     for name in ('a', 'b'):
         for side in ('vi', 'ir', 'masks'):
             (tmp_path / 'data' / side).mkdir(parents=True, exist_ok=True)
@@ -18,7 +19,7 @@ def test_a_tree_of_ones_own(run_tool, tmp_path):
     (tmp_path / 'data/train.txt').write_text('b\n')
     paths = ('--visible', 'vi/{name}.png', '--infrared', 'ir/{name}.png', '--labels', 'masks/{name}.png')
     command = ('python', TOOL, 'msrs', 'data', '--out-dir', 'out', '--split', 'train', '--names', 'train.txt', *paths)
-    result = run_tool(*command, '--min-area', '50')
+    result = run_tool(*command, '--min-area', '200', '--max-gap', '1')
     assert result.returncode == 0, result.stderr
     assert 'train: 1 pairs, 0 pairs without boxes, 1 boxes, 0 person, 1 car' in result.stdout
     assert json.loads((tmp_path / 'out/visible_train.json').read_text())['images'][0]['file_name'] == 'vi/b.png'

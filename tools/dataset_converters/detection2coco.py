@@ -28,13 +28,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--labels', help='path of the label file of a name')
     parser.add_argument('--names', help='file below ROOT with the names of the split; "labels": all with a label file')
     parser.add_argument('--min-area', type=int, help='for masks: smallest number of pixels of an object')
+    parser.add_argument(
+        '--max-gap', type=int, help='for masks: most pixels between regions, one above the other, of one object'
+    )
     args = parser.parse_args()
     layout = DETECTION_LAYOUTS[args.dataset]
     if args.split is not None and args.split not in layout.splits:
         parser.error(f'{args.dataset} has no split {args.split}; expected one of {sorted(layout.splits)}')
     args.changes = {
         key: value
-        for key in ('visible', 'infrared', 'labels', 'names', 'min_area')
+        for key in ('visible', 'infrared', 'labels', 'names', 'min_area', 'max_gap')
         if (value := getattr(args, key)) is not None
     }
     if args.changes and args.split is None:
@@ -51,7 +54,7 @@ def main() -> None:
     layout = DETECTION_LAYOUTS[args.dataset]
     out_dir = args.out_dir or args.root / 'annotations'
     fused = None if args.fused is None else args.root / args.fused
-    another_tree = bool(args.changes.keys() - {'min_area'})
+    another_tree = bool(args.changes.keys() - {'min_area', 'max_gap'})
     # Another tree than the published one keeps what it tests on apart in its own way, and may hold any number.
     changes = dict(args.changes, held_out=None) if another_tree else args.changes
     splits = {

@@ -32,6 +32,8 @@ model = dict(
         norm_cfg=norm_cfg,
         anchor_generator=dict(octave_base_scale=4, ratios=[0.5, 1.0, 2.5], strides=[8, 16, 32]),
     ),
+    # Learned from so few labels, boxes of one object are far apart.
+    test_cfg=dict(nms=dict(iou_threshold=0.3)),
 )
 
 max_epochs = 36
@@ -55,6 +57,8 @@ param_scheduler = [
         type='CosineAnnealingLR', by_epoch=True, begin=0, end=max_epochs, T_max=max_epochs, convert_to_iter_based=True
     ),
 ]
+# Neck and head learn to read the features, pretrained or random, before these are trained with them.
+custom_hooks = [dict(type='mmdefusion.FreezeBackboneHook', end=9)]
 default_hooks = dict(
     logger=dict(interval=10),
     checkpoint=dict(interval=max_epochs),

@@ -131,7 +131,7 @@ def _read_pair(
             )
     label_path = layout.path(root, 'labels', name)
     boxes = []
-    for box in read_boxes(label_path, layout.label_format, size, layout.min_area):
+    for box in read_boxes(label_path, layout.label_format, size, layout.min_area, layout.max_gap):
         if box.label not in layout.classes:
             raise ValueError(f'{label_path}: unknown class {box.label!r}; expected one of {sorted(layout.classes)}')
         category, clipped = layout.classes[box.label], box.clip(size)

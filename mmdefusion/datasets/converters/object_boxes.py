@@ -39,7 +39,9 @@ class ObjectBox(NamedTuple):
         return ObjectBox(self.label, max(x1, 0), max(y1, 0), min(x2, width), min(y2, height))
 
 
-def read_boxes(path: Path, label_format: str, size: tuple[int, int], min_area: int = 1) -> list[ObjectBox]:
+def read_boxes(
+    path: Path, label_format: str, size: tuple[int, int], min_area: int = 1, max_gap: int = 0
+) -> list[ObjectBox]:
     """Reads the boxes of one image.
 
     Args:
@@ -47,7 +49,8 @@ def read_boxes(path: Path, label_format: str, size: tuple[int, int], min_area: i
         label_format: ``'voc'``: Pascal VOC xml. ``'yolo'``: a line ``class cx cy width height`` in parts of the image
             for each object; an empty file is an image without objects. ``'mask'``: an 8-bit image of class numbers.
         size: (width, height) of the image in pixels.
-        min_area: For masks: smallest number of pixels of an object.
+        min_area: For masks: see :func:`boxes_of_mask`.
+        max_gap: For masks: see :func:`boxes_of_mask`.
 
     Returns:
         The boxes, not clipped to the image.
@@ -57,7 +60,10 @@ def read_boxes(path: Path, label_format: str, size: tuple[int, int], min_area: i
     """
     if not path.is_file():
         raise ValueError(f'{path}: no such label file; expected one for each image')
-    boxes = dict(voc=_read_voc, yolo=_read_yolo, mask=_read_mask)[label_format](path, size, min_area)
+    if label_format == 'mask':
+        boxes = boxes_of_mask(_read_mask(path, size), min_area, max_gap)
+    else:
+        boxes = dict(voc=_read_voc, yolo=_read_yolo)[label_format](path, size)
     for box in boxes:
         if box.x2 <= box.x1 or box.y2 <= box.y1:
             raise ValueError(
@@ -66,7 +72,7 @@ def read_boxes(path: Path, label_format: str, size: tuple[int, int], min_area: i
     return boxes
 
 
-def _read_voc(path: Path, size: tuple[int, int], min_area: int) -> list[ObjectBox]:
+def _read_voc(path: Path, size: tuple[int, int]) -> list[ObjectBox]:
     try:
         root = ElementTree.parse(path).getroot()
         declared = tuple(int(float(root.findtext(f'size/{side}', '0'))) for side in ('width', 'height'))
@@ -85,7 +91,7 @@ def _read_voc(path: Path, size: tuple[int, int], min_area: int) -> list[ObjectBo
     return boxes
 
 
-def _read_yolo(path: Path, size: tuple[int, int], min_area: int) -> list[ObjectBox]:
+def _read_yolo(path: Path, size: tuple[int, int]) -> list[ObjectBox]:
     boxes = []
     for number, line in enumerate(path.read_text().splitlines(), 1):
         fields = line.split()
@@ -104,36 +110,51 @@ def _read_yolo(path: Path, size: tuple[int, int], min_area: int) -> list[ObjectB
     return boxes
 
 
-def _read_mask(path: Path, size: tuple[int, int], min_area: int) -> list[ObjectBox]:
+def _read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
     mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if mask is None or mask.ndim != 2 or mask.dtype != np.uint8:
         found = 'no image' if mask is None else f'array of shape {mask.shape} and type {mask.dtype}'
         raise ValueError(f'{path}: {found}; expected an 8-bit image of class numbers with one channel')
     if mask.shape != size[::-1]:
         raise ValueError(f'{path}: {_pixels(mask.shape[::-1])}; expected the size of the image, {_pixels(size)}')
-    return boxes_of_mask(mask, min_area)
+    return mask
 
 
-def boxes_of_mask(mask: np.ndarray, min_area: int = 1) -> list[ObjectBox]:
-    """Boxes around the connected regions of each class.
+def boxes_of_mask(mask: np.ndarray, min_area: int = 1, max_gap: int = 0) -> list[ObjectBox]:
+    """Boxes around the objects of each class.
 
-    A region is 8-connected. Objects of one class that touch share a box, and an object that another one cuts in two
-    gets two: masks of classes do not tell objects apart.
+    An object is an 8-connected region, or several that small gaps part. Objects of one class that touch share a box,
+    and an object that another one cuts in two gets two where that is no small gap: masks of classes do not tell objects
+    apart.
 
     Args:
         mask: Class numbers, (H, W) uint8; 0 is background.
-        min_area: Smallest number of pixels of a region.
+        min_area: Smallest number of pixels of an object.
+        max_gap: Regions of a class, one above the other, are one object where at most this many pixels lie between.
+            Masks that a network predicts break persons at their belts and bags; objects that stand side by side stay
+            apart.
 
     Returns:
         Boxes in the order of class, row and column; the label is the class number.
     """
     boxes = []
     for label in np.unique(mask[mask > 0]):
-        _, _, statistics, _ = cv2.connectedComponentsWithStats((mask == label).astype(np.uint8), connectivity=8)
-        for x, y, width, height, area in statistics[1:].tolist():
+        pixels = (mask == label).astype(np.uint8)
+        _, objects, statistics, _ = cv2.connectedComponentsWithStats(_close_gaps(pixels, max_gap), connectivity=8)
+        # What is closed lies between pixels of its column, so that boxes are those of the pixels, but areas are not.
+        areas = np.bincount(objects[pixels > 0], minlength=len(statistics))
+        for (x, y, width, height, _), area in zip(statistics[1:].tolist(), areas[1:], strict=True):
             if area >= min_area:
                 boxes.append(ObjectBox(str(label), x, y, x + width, y + height))
     return boxes
+
+
+def _close_gaps(pixels: np.ndarray, max_gap: int) -> np.ndarray:
+    """Closes gaps of each column by a dilation upwards and an erosion downwards; nothing is beyond the border."""
+    column = np.ones((max_gap + 1, 1), np.uint8)
+    padded = cv2.copyMakeBorder(pixels, max_gap, 0, 0, 0, cv2.BORDER_CONSTANT, value=0)
+    dilated = cv2.dilate(padded, column, anchor=(0, 0), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    return cv2.erode(dilated, column, anchor=(0, max_gap))[max_gap:]
 
 
 def _pixels(size: tuple[int, ...]) -> str:
