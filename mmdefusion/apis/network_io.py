@@ -11,7 +11,7 @@ import torch
 from mmdefusion.structures import FusionDataSample
 from mmdefusion.utils.image_io import row_strips
 
-from .color import bgr_to_chroma, bgr_to_luma, compose_bgr, mix_chroma
+from .color import bgr_to_chroma, bgr_to_luma, chroma_at_luma, compose_bgr, mix_chroma
 from .pairs import LoadedPair
 from .results import PARTS
 
@@ -75,8 +75,13 @@ def finish_map(name: str, values: np.ndarray, pair: LoadedPair, color: str) -> n
         return values[..., 0]
     image = np.empty((*pair.size, 3), np.float32)
     for rows in row_strips(image):
-        chroma = mix_chroma(bgr_to_chroma(pair.bgr1[rows]), bgr_to_chroma(pair.bgr2[rows]))
-        np.clip(compose_bgr(values[rows, :, 0], chroma), 0, 255, out=image[rows])
+        bgr1, bgr2, luma = pair.bgr1[rows], pair.bgr2[rows], values[rows, :, 0]
+        if pair.both_colored:
+            chroma = chroma_at_luma(bgr1, bgr2, luma)
+        else:
+            # Of infrared and visible: how bright a thing is in infrared says nothing about its colours.
+            chroma = mix_chroma(bgr_to_chroma(bgr1), bgr_to_chroma(bgr2))
+        np.clip(compose_bgr(luma, chroma), 0, 255, out=image[rows])
     return image
 
 

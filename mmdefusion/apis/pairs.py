@@ -14,6 +14,8 @@ import numpy as np
 from mmdefusion.utils.image_io import ImageReadError, SourceImage, match_folders, read_image, to_source_image
 from mmdefusion.utils.image_stream import TiffImage
 
+from .color import is_gray
+
 Source = str | os.PathLike | np.ndarray
 
 
@@ -39,12 +41,14 @@ class LoadedPair(NamedTuple):
         bgr1: (H, W, 3) BGR, values 0..255; or a file that gives such arrays where it is sliced.
         bgr2: The same of the second source.
         depth: The larger bit depth of the two, 8 or 16.
+        both_colored: Whether both images have colours.
     """
 
     pair: Pair
     bgr1: np.ndarray | TiffImage
     bgr2: np.ndarray | TiffImage
     depth: int
+    both_colored: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -139,7 +143,11 @@ def load_pair(pair: Pair, max_pixels: float = math.inf) -> LoadedPair:
             f'{name2}: {width2} x {height2} pixels (width x height); expected the size of its partner {name1}, '
             f'{width1} x {height1}'
         )
-    return loaded
+    try:
+        return loaded._replace(both_colored=not (is_gray(loaded.bgr1) or is_gray(loaded.bgr2)))
+    except ImageReadError:
+        loaded.close()
+        raise
 
 
 def _open_streams(pair: Pair, max_pixels: float) -> list[TiffImage] | None:

@@ -147,13 +147,14 @@ def test_sizes_are_compared_before_reading(tmp_path, checkpoint):
 
 
 def test_a_source_that_breaks_off_leaves_nothing(tmp_path, checkpoint):
+    # Not one of the rows that tell whether the image has colours.
     paths = save(tmp_path, sources(np.uint8), compression='zlib', rowsperstrip=8)
     with tifffile.TiffFile(paths[1]) as tiff:
-        offset = tiff.pages[0].dataoffsets[12]
+        offset = tiff.pages[0].dataoffsets[10]
     with open(paths[1], 'r+b') as file:
         file.seek(offset)
         file.write(b'\xff' * 64)
-    with pytest.raises(ImageReadError, match='ir/a.tif: segment 12 cannot be decoded'):
+    with pytest.raises(ImageReadError, match='ir/a.tif: segment 10 cannot be decoded'):
         make(checkpoint, tile_size=96, tile_overlap=0, **ON_DISK)(paths, out_dir=tmp_path / 'out')
     assert os.listdir(tmp_path / 'out') == []
 
