@@ -104,7 +104,9 @@ def chroma_at_luma(bgr1: np.ndarray, bgr2: np.ndarray, luma: np.ndarray) -> np.n
     """
     mixed = total = np.float32(0)
     for bgr in (bgr1, bgr2):
-        source_luma, brightest = bgr_to_luma(bgr), bgr.max(axis=2).astype(np.float32)
+        source_luma = bgr_to_luma(bgr)
+        # Channel by channel: many times as fast as along an axis of three.
+        brightest = np.maximum(np.maximum(bgr[..., 0], bgr[..., 1]), bgr[..., 2]).astype(np.float32)
         ratio = (luma.clip(0) + _DARK) / (source_luma + _DARK)
         weight = np.minimum((255 - brightest) / _HIGHLIGHTS, source_luma / _SHADOWS).clip(_LEAST_WEIGHT, 1)
         weight *= np.minimum(ratio, 1 / ratio) ** _LIKENESS_POWER
