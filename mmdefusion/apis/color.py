@@ -17,7 +17,7 @@ from mmdefusion.utils.image_stream import TiffImage
 #: Mean chroma below which an image has no colours; an infrared one that was saved with colours has 0 or little more.
 _GRAY_CHROMA = 2.0
 _GRAY_ROWS = 16
-#: Lumas are compared above this, below which they are noise, and a colour is lightened or darkened by so much at most.
+#: Added to lumas before their ratio is taken, since low ones are noise; a colour is lightened or darkened by 3 at most.
 _DARK, _MAX_RATIO = np.float32(8), np.float32(3)
 #: Gray levels from white and from black over which a colour counts less and less, and the least that it counts.
 _HIGHLIGHTS, _SHADOWS, _LEAST_WEIGHT = np.float32(64), np.float32(40), np.float32(0.02)
