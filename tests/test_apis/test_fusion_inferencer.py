@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 
 from mmdefusion.apis import FusionInferencer
-from mmdefusion.apis.color import bgr_to_chroma, bgr_to_luma
+from mmdefusion.apis.color import bgr_to_chroma, bgr_to_luma, chroma_at_luma, compose_bgr, mix_chroma
 from mmdefusion.utils.image_io import ImageReadError, quantize, write_image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,6 +70,16 @@ def test_ycbcr_keeps_the_visible_colours(fuse, visible, infrared):
     np.testing.assert_allclose(bgr_to_luma(fused), 0.75 * bgr_to_luma(visible) + 0.25 * infrared, atol=1e-3)
     np.testing.assert_allclose(bgr_to_chroma(fused), bgr_to_chroma(visible), atol=1e-3)
     np.testing.assert_array_equal(fuse((visible, infrared))['predictions'][0], quantize(fused, 8))
+
+
+def test_two_sources_with_colours_give_theirs_at_the_fused_luma(fuse, visible):
+    darker = visible // 2
+    sample = fuse((visible, darker), return_datasamples=True)['predictions'][0]
+    fused = sample.pred_fused.numpy().transpose(1, 2, 0)[..., ::-1] * 255
+    luma = 0.75 * bgr_to_luma(visible) + 0.25 * bgr_to_luma(darker)
+    chroma = chroma_at_luma(visible, darker, luma)
+    assert np.abs(chroma - mix_chroma(bgr_to_chroma(visible), bgr_to_chroma(darker))).max() > 1
+    np.testing.assert_allclose(fused, np.clip(compose_bgr(luma, chroma), 0, 255), atol=0.01)
 
 
 def test_fusing_an_image_with_itself_gives_it_back(fuse, visible):

@@ -47,3 +47,5 @@ def test_found_and_published_pairs(run_tool, tmp_path):
 def test_wrong_use(run_tool):
     result = run_tool('python', TOOL, 'llvip', 'data', '--visible', 'vi/{name}.png')
     assert result.returncode == 2 and '--visible needs --split' in result.stderr
+    result = run_tool('python', TOOL, 'msrs', 'data', '--split', 'train', '--max-gap', '-1')
+    assert result.returncode == 2 and '--max-gap: found -1; expected 0 or more' in result.stderr

@@ -40,6 +40,8 @@ def parse_args() -> argparse.Namespace:
         for key in ('visible', 'infrared', 'labels', 'names', 'min_area', 'max_gap')
         if (value := getattr(args, key)) is not None
     }
+    if args.changes.get('max_gap', 0) < 0:
+        parser.error(f'--max-gap: found {args.max_gap}; expected 0 or more')
     if args.changes and args.split is None:
         parser.error(f'--{next(iter(args.changes)).replace("_", "-")} needs --split')
     for key in ('visible', 'infrared', 'labels'):

@@ -201,12 +201,12 @@ MSRS_PSEUDO_LAYOUT = DetectionLayout(
             labels=labels,
             names=names,
             held_out=None,
-            max_gap=max_gap,
+            max_gap=30,
             published=None,
         )
-        for split, labels, names, max_gap in (
-            ('train', 'pseudo_labels/{name}.png', 'train.txt', 30),
-            ('test', 'boxes/{name}.txt', 'labels', 0),
+        for split, labels, names in (
+            ('train', 'pseudo_labels/{name}.png', 'train.txt'),
+            ('test', 'boxes/{name}.txt', 'labels'),
         )
     },
 )
