@@ -77,6 +77,8 @@ def contrast_in_folders(
     label_format: str,
     names: Sequence[str] | None = None,
     classes: Sequence[str] | None = None,
+    min_area: int = 1,
+    max_gap: int = 0,
 ) -> list[BoxContrast]:
     """Contrast inside the boxes of all images of folders, matched by stem.
 
@@ -88,6 +90,8 @@ def contrast_in_folders(
         label_format: ``'voc'``, ``'yolo'`` or ``'mask'``, see :func:`.read_boxes`.
         names: Images to look at; default every one with a label file.
         classes: Labels to look at; default all.
+        min_area: For masks: see :func:`.boxes_of_mask`.
+        max_gap: For masks: see :func:`.boxes_of_mask`.
 
     Returns:
         One record a box.
@@ -104,7 +108,7 @@ def contrast_in_folders(
     for result in match_results(a, b, fused, names=names):
         images = [read_image(path).bgr for path in (result.a, result.b, result.fused)]
         size = images[0].shape[1::-1]
-        boxes = read_boxes(Path(labels) / f'{result.name}{suffix}', label_format, size)
+        boxes = read_boxes(Path(labels) / f'{result.name}{suffix}', label_format, size, min_area, max_gap)
         boxes = [box for box in boxes if classes is None or box.label in classes]
         records += contrast_in_boxes(*images, boxes, result.name)
     if not records:

@@ -64,6 +64,19 @@ def test_folders(folders):
         contrast_in_folders(*folders, 'yolo')
 
 
+def test_masks_of_specks_and_pieces(folders):
+    labels = folders[3]
+    for name in ('one', 'two'):
+        mask = np.zeros((20, 40), np.uint8)
+        mask[0:4, 0:10] = mask[6:20, 0:10] = 1  # pieces of one object
+        mask[0, 30] = 1  # a speck where every image is flat
+        cv2.imwrite(str(labels / f'{name}.png'), mask)
+    records = contrast_in_folders(*folders, 'mask', names=['one'])
+    assert [(record.a, record.ratio) for record in records] == [(10, 0.9), (0, 1), (10, 0.9)]
+    records = contrast_in_folders(*folders, 'mask', min_area=2, max_gap=2)
+    assert [record.ratio for record in records] == pytest.approx([0.9, 11 / 16])
+
+
 def test_command(folders, tmp_path):
     flags = [
         part
@@ -76,5 +89,14 @@ def test_command(folders, tmp_path):
     assert run.returncode == 0, run.stderr
     assert '| all | 3 | 0% | 0.900 | 0.730 |' in run.stdout
     assert json.loads(output.read_text())['boxes'][0]['fused'] == 9
+    cv2.imwrite(str(folders[3] / 'one.png'), np.pad(np.ones((20, 20), np.uint8), ((0, 0), (0, 20))))
+    mask_flags = ['--format', 'mask', '--min-area', '400', '--max-gap', '3']
+    run = subprocess.run([sys.executable, tool, *flags, *mask_flags], capture_output=True, text=True)
+    assert '| all | 1 | 0% | 0.900 | 0.900 |' in run.stdout, run.stderr
+    mask_flags[3] = '401'
+    run = subprocess.run([sys.executable, tool, *flags, *mask_flags], capture_output=True, text=True)
+    assert run.returncode == 1 and 'no box of any class' in run.stderr
+    run = subprocess.run([sys.executable, tool, *flags, '--max-gap', '-1'], capture_output=True, text=True)
+    assert run.returncode == 2 and '--max-gap: found -1; expected 0 or more' in run.stderr
     run = subprocess.run([sys.executable, tool, *flags, '--format', 'voc'], capture_output=True, text=True)
     assert run.returncode == 1 and run.stderr.startswith('Error: ') and 'no *.xml' in run.stderr

@@ -25,10 +25,20 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--fused', required=True, help='folder of the fused images')
     parser.add_argument('--labels', required=True, help='folder of the label files')
     parser.add_argument('--format', default='yolo', choices=list(LABEL_SUFFIXES), help='of the label files')
+    parser.add_argument('--min-area', type=int, default=1, help='for masks: smallest number of pixels of an object')
+    parser.add_argument(
+        '--max-gap',
+        type=int,
+        default=0,
+        help='for masks: most pixels between regions, one above the other, of one object',
+    )
     parser.add_argument('--names', help='text file of the names to look at, one a line; default: all with labels')
     parser.add_argument('--classes', nargs='+', metavar='LABEL', help='labels to look at; default: all')
     parser.add_argument('--json', help='write every box to this file')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.max_gap < 0:
+        parser.error(f'--max-gap: found {args.max_gap}; expected 0 or more')
+    return args
 
 
 def format_rows(records: list[BoxContrast]) -> str:
@@ -52,7 +62,15 @@ def main() -> None:
     try:
         names = None if args.names is None else read_names(args.names)
         records = contrast_in_folders(
-            args.a, args.b, args.fused, args.labels, args.format, names=names, classes=args.classes
+            args.a,
+            args.b,
+            args.fused,
+            args.labels,
+            args.format,
+            names=names,
+            classes=args.classes,
+            min_area=args.min_area,
+            max_gap=args.max_gap,
         )
     except ValueError as error:
         sys.exit(f'Error: {error}')
