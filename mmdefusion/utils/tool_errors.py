@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import logging
 import os
@@ -23,6 +24,17 @@ def _handle_log_error(handler: logging.FileHandler, record: logging.LogRecord) -
     if isinstance(sys.exc_info()[1], OSError):
         raise
     logging.Handler.handleError(handler, record)
+
+
+def non_negative_int(text: str) -> int:
+    """The ``type`` of a command line argument that counts from 0.
+
+    Raises:
+        argparse.ArgumentTypeError: It is no whole number, or less than 0.
+    """
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'found {text}; expected 0 or more')
+    return int(text)
 
 
 @contextmanager

@@ -77,6 +77,20 @@ def test_masks_of_specks_and_pieces(folders):
     assert [record.ratio for record in records] == pytest.approx([0.9, 11 / 16])
 
 
+def test_command_for_masks(folders):
+    named = zip(('a', 'b', 'fused', 'labels'), folders, strict=True)
+    command = [sys.executable, ROOT / 'tools/analysis_tools/box_contrast.py', '--format', 'mask']
+    command += [part for name, folder in named for part in (f'--{name}', folder)]
+    mask = np.zeros((20, 40), np.uint8)
+    mask[:8, :20] = mask[10:, :20] = 1
+    cv2.imwrite(str(folders[3] / 'one.png'), mask)
+    for area, gap, count in ((160, 1, 2), (161, 1, 1), (360, 2, 1)):
+        run = subprocess.run([*command, '--min-area', str(area), '--max-gap', str(gap)], capture_output=True, text=True)
+        assert f'| all | {count} | 0% | 0.900 | 0.900 |' in run.stdout, run.stderr
+    run = subprocess.run([*command, '--min-area', '361', '--max-gap', '2'], capture_output=True, text=True)
+    assert run.returncode == 1 and 'no box of any class' in run.stderr
+
+
 def test_command(folders, tmp_path):
     flags = [
         part
@@ -89,13 +103,6 @@ def test_command(folders, tmp_path):
     assert run.returncode == 0, run.stderr
     assert '| all | 3 | 0% | 0.900 | 0.730 |' in run.stdout
     assert json.loads(output.read_text())['boxes'][0]['fused'] == 9
-    cv2.imwrite(str(folders[3] / 'one.png'), np.pad(np.ones((20, 20), np.uint8), ((0, 0), (0, 20))))
-    mask_flags = ['--format', 'mask', '--min-area', '400', '--max-gap', '3']
-    run = subprocess.run([sys.executable, tool, *flags, *mask_flags], capture_output=True, text=True)
-    assert '| all | 1 | 0% | 0.900 | 0.900 |' in run.stdout, run.stderr
-    mask_flags[3] = '401'
-    run = subprocess.run([sys.executable, tool, *flags, *mask_flags], capture_output=True, text=True)
-    assert run.returncode == 1 and 'no box of any class' in run.stderr
     run = subprocess.run([sys.executable, tool, *flags, '--max-gap', '-1'], capture_output=True, text=True)
     assert run.returncode == 2 and '--max-gap: found -1; expected 0 or more' in run.stderr
     run = subprocess.run([sys.executable, tool, *flags, '--format', 'voc'], capture_output=True, text=True)

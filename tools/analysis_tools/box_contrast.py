@@ -13,6 +13,7 @@ from mmdefusion.datasets.converters.object_boxes import LABEL_SUFFIXES
 from mmdefusion.evaluation.box_contrast import BoxContrast, contrast_in_folders
 from mmdefusion.evaluation.folders import read_names
 from mmdefusion.evaluation.report import write_json
+from mmdefusion.utils.tool_errors import non_negative_int
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,17 +29,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--min-area', type=int, default=1, help='for masks: smallest number of pixels of an object')
     parser.add_argument(
         '--max-gap',
-        type=int,
+        type=non_negative_int,
         default=0,
         help='for masks: most pixels between regions, one above the other, of one object',
     )
     parser.add_argument('--names', help='text file of the names to look at, one a line; default: all with labels')
     parser.add_argument('--classes', nargs='+', metavar='LABEL', help='labels to look at; default: all')
     parser.add_argument('--json', help='write every box to this file')
-    args = parser.parse_args()
-    if args.max_gap < 0:
-        parser.error(f'--max-gap: found {args.max_gap}; expected 0 or more')
-    return args
+    return parser.parse_args()
 
 
 def format_rows(records: list[BoxContrast]) -> str:

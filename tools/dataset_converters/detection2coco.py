@@ -10,6 +10,7 @@ from pathlib import Path
 
 import mmdefusion  # noqa: F401  checks the environment before anything is built
 from mmdefusion.datasets.converters import DETECTION_LAYOUTS, convert_splits
+from mmdefusion.utils.tool_errors import non_negative_int
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,7 +30,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--names', help='file below ROOT with the names of the split; "labels": all with a label file')
     parser.add_argument('--min-area', type=int, help='for masks: smallest number of pixels of an object')
     parser.add_argument(
-        '--max-gap', type=int, help='for masks: most pixels between regions, one above the other, of one object'
+        '--max-gap',
+        type=non_negative_int,
+        help='for masks: most pixels between regions, one above the other, of one object',
     )
     args = parser.parse_args()
     layout = DETECTION_LAYOUTS[args.dataset]
@@ -40,8 +43,6 @@ def parse_args() -> argparse.Namespace:
         for key in ('visible', 'infrared', 'labels', 'names', 'min_area', 'max_gap')
         if (value := getattr(args, key)) is not None
     }
-    if args.changes.get('max_gap', 0) < 0:
-        parser.error(f'--max-gap: found {args.max_gap}; expected 0 or more')
     if args.changes and args.split is None:
         parser.error(f'--{next(iter(args.changes)).replace("_", "-")} needs --split')
     for key in ('visible', 'infrared', 'labels'):
